@@ -1,0 +1,68 @@
+# Everything goes through .venv, which `make setup` builds from constraints.txt; only setup and constraints use the network.
+# PYTHON names the interpreter to build it with (3.11 or later): make clean setup PYTHON=python3.12
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_REQUIRE_VIRTUALENV := 1
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11; name a newer one: make setup PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip hatchling
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP) ## build .venv from constraints.txt (does nothing when it is up to date)
+
+.PHONY: check
+check: setup ## ruff, mypy --strict on every package and the tests, and the lint of schemas and policies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/tidegate schema lint
+
+.PHONY: test
+test: setup ## every test
+	$(BIN)/python -m pytest
+
+.PHONY: faults
+faults: setup ## only the tests that kill processes and fill disks
+	$(BIN)/python -m pytest -m faults
+
+.PHONY: bench
+bench: setup ## CPU per report of the gate, beside a bare application and the naive way
+	$(BIN)/python -m load.bench
+
+.PHONY: demo
+demo: setup ## start a gate on a free port with a fresh data directory, and say what to try
+	$(BIN)/tidegate demo
+
+.PHONY: constraints
+constraints: ## resolve the newest versions that pyproject.toml allows and write constraints.txt
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(PYTHON) -m venv "$$scratch/venv"; \
+	"$$scratch/venv/bin/python" -m pip install --quiet --upgrade pip hatchling; \
+	"$$scratch/venv/bin/python" -m pip install --quiet --no-build-isolation '.[dev]'; \
+	{ echo '# Every version that is installed, build tools included. Written by `make constraints`; do not edit by hand.'; \
+	  "$$scratch/venv/bin/python" -m pip freeze --all --exclude tidegate --exclude setuptools; } > constraints.new; \
+	mv constraints.new constraints.txt
+
+.PHONY: clean
+clean: ## remove .venv, caches and built files
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find schemas ingest tidegate load tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

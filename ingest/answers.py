@@ -1,0 +1,71 @@
+"""What a device is told: JSON documents made of counts, reasons and the names of *schema* fields, never of what it sent."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ingest.pipeline import Verdict
+from ingest.problems import Rejected
+from ingest.report import Remark, StrippedReport
+from schemas.plan import UNKNOWN_FIELD, Plan
+
+
+def accepted(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The answer to a batch, or to one accepted report: what was taken, what was not, and what was taken off."""
+    stripped = [verdict for verdict in verdicts if isinstance(verdict, StrippedReport)]
+    answer: dict[str, Any] = {
+        "accepted": len(stripped),
+        "rejected": [
+            rejected(index, verdict) for index, verdict in enumerate(verdicts) if isinstance(verdict, Rejected)
+        ],
+    }
+    if stripped:
+        answer["policy_version"] = stripped[0].plan.tier.version
+        answer |= taken_off(stripped)
+    return answer
+
+
+def rejected(index: int, refusal: Rejected) -> dict[str, Any]:
+    """One record of a batch that was not accepted; `index` is its place in the batch, from 0."""
+    problem = {"index": index, "outcome": "rejected", "reason": refusal.reason.value}
+    if refusal.path is not None:
+        problem["path"] = refusal.path
+    return {**problem, "action": refusal.reason.problem.action}
+
+
+def taken_off(stripped: Iterable[StrippedReport]) -> dict[str, Any]:
+    """The schema fields that were not kept as they were, so that an engineer learns what to stop sending."""
+    fields: dict[tuple[str, str], dict[str, str]] = {}
+    unknown = 0
+    for report in stripped:
+        for remark in report.remarks:
+            if remark.field == UNKNOWN_FIELD:
+                unknown += remark.values
+            else:
+                told = _told(report.plan, remark)
+                fields[told["field"], told["action"]] = told
+    return {"taken_off": list(fields.values()), "unknown_names": unknown}
+
+
+def _told(plan: Plan, remark: Remark) -> dict[str, str]:
+    path = plan.path_of(remark.field)
+    told = {"field": path, "action": remark.action.value}
+    refused_from = plan.refused_from(path)
+    return told if refused_from is None else {**told, "refused_from": refused_from.isoformat()}
+
+
+def checked(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The answer to `?check=1`: what would be stored, shown to its sender and to nobody else."""
+    return {"checked": [_shown(index, verdict) for index, verdict in enumerate(verdicts)]}
+
+
+def _shown(index: int, verdict: Verdict) -> dict[str, Any]:
+    if isinstance(verdict, Rejected):
+        return rejected(index, verdict)
+    shown = {"index": index, "outcome": "accepted", "policy_version": verdict.plan.tier.version}
+    return {**shown, "topic": verdict.plan.topic, **taken_off([verdict]), "stripped": verdict.plan.readable(verdict.body)}
+
+
+def encode(document: Any) -> bytes:
+    """A document as compact JSON."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()

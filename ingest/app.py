@@ -1,0 +1,200 @@
+"""HTTP -> Submission -> HTTP: the hot route as a bare ASGI application in front of FastAPI (docs/adr/0008).
+
+What this module knows of a request (peer, headers, token) ends here: the core is handed a `Submission` and nothing
+else. A device's `traceparent` and `baggage` are never read.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ingest import answers
+from ingest.endpoint import resolve
+from ingest.events import Event
+from ingest.gate import Gate
+from ingest.intake import check, count_refusal, take_in
+from ingest.logs import log
+from ingest.pipeline import Submission
+from ingest.problems import Reason, Rejected, problem_document
+from ingest.reading import Receive
+from ingest.service import PROBLEM_JSON, TIER
+from ingest.token_view import bearer_token
+from ingest.tracing import Tracing
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REPORTS_PATH = "/v1/reports/"
+JSON = b"application/json"
+
+CLOSE_AFTER = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TIMEOUT, Reason.STOPPING})
+"""Refusals after which the rest of the body is not worth reading: the connection is closed with the answer."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What the gate reads of a request; nothing of it but the submission goes any further."""
+
+    scope: Scope
+    tier: str | None = None
+    path: str = ""
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    body_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is sent back; `extra` are headers beside the content type."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    extra: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class App:
+    """The gate as an ASGI application."""
+
+    def __init__(self, gate: Gate, service: AsgiApp, *, tracing: Tracing) -> None:
+        self._gate = gate
+        self._service = service
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._service(scope, receive, send)
+            return
+        started = self._gate.clock.monotonic()
+        request = Request(scope)
+        response = await self._guarded(request, receive, send)
+        if response is not None:
+            seconds = self._gate.clock.monotonic() - started
+            self._gate.account.answered(
+                request.tier, status=response.status, seconds=seconds, body_bytes=request.body_bytes
+            )
+            await _send(send, response)
+
+    async def _guarded(self, request: Request, receive: Receive, send: Send) -> Response | None:
+        """The response, whatever happens; None where FastAPI has answered already."""
+        try:
+            return await self._respond(request, receive, send)
+        except Rejected as refusal:
+            return self._refusal(request.tier, refusal)
+        except Exception as error:  # noqa: BLE001  # a fault of ours: the log has its type and place, the sender a 500
+            log(Event.REQUEST_FAILED, error=error, tier=request.tier, reason=Reason.INTERNAL)
+            return self._refusal(request.tier, Rejected(Reason.INTERNAL))
+
+    async def _respond(self, request: Request, receive: Receive, send: Send) -> Response | None:
+        request.headers = _headers(request.scope["headers"])
+        try:
+            host = request.headers.get(b"host", b"")
+            request.tier, request.path = resolve(host, request.scope["path"], self._gate.rules.catalogue)
+        except Rejected as refusal:
+            count_refusal(self._gate, None, refusal)
+            raise
+        if request.path.startswith(REPORTS_PATH):
+            return await self._traced(request, receive)
+        await self._service({**request.scope, "path": request.path, TIER: request.tier}, receive, send)
+        return None
+
+    async def _traced(self, request: Request, receive: Receive) -> Response:
+        with self._tracing.request_span() as span:
+            span.about(tier=request.tier or "", report=request.path[len(REPORTS_PATH) :])
+            try:
+                response = await self._report(request, receive)
+            except Rejected as refusal:
+                span.outcome(refusal.reason.value, 1)
+                response = self._refusal(request.tier, refusal)
+            span.status(response.status)
+            return response
+
+    async def _report(self, request: Request, receive: Receive) -> Response:
+        try:
+            tier = _require_post(request)
+            only_check = _only_check(request.scope["query_string"])
+            token = bearer_token(request.headers.get(b"authorization"))
+            ticket = self._gate.admission.admit(tier, token, _peer(request.scope))
+        except Rejected as refusal:
+            count_refusal(self._gate, request.tier, refusal)
+            raise
+        with ticket:
+            submission = await self._submission(request, tier, receive)
+            answer = await (check if only_check else take_in)(submission, self._gate)
+        return Response(answer.status, answers.encode(answer.document))
+
+    async def _submission(self, request: Request, tier: str, receive: Receive) -> Submission:
+        headers = request.headers
+        try:
+            body = await self._gate.reader.read(receive, announced=_announced(headers))
+        except Rejected as refusal:
+            count_refusal(self._gate, tier, refusal)
+            raise
+        request.body_bytes = len(body)
+        return Submission(
+            tier=tier,
+            report=request.path[len(REPORTS_PATH) :],
+            media_type=headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1"),
+            coding=headers.get(b"content-encoding", b"").decode("latin-1"),
+            body=body,
+        )
+
+    def _refusal(self, tier: str | None, refusal: Rejected) -> Response:
+        reason = refusal.reason
+        retry_after = self._gate.admission.retry_after(tier or "", reason)
+        document = problem_document(reason, path=refusal.path, retry_after=retry_after)
+        extra = [(b"retry-after", str(retry_after).encode())] if retry_after is not None else []
+        if reason in CLOSE_AFTER:
+            extra.append((b"connection", b"close"))
+        if reason is Reason.METHOD_NOT_ALLOWED:
+            extra.append((b"allow", b"POST"))
+        if reason.problem.status == 401:
+            extra.append((b"www-authenticate", b"Bearer"))
+        return Response(reason.problem.status, answers.encode(document), PROBLEM_JSON.encode(), tuple(extra))
+
+
+def _headers(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers by name; one that is sent twice is joined with a comma (RFC 9110, 5.2): a stacked coding shows."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in raw:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+def _require_post(request: Request) -> str:
+    """The tier of a POST; raises `Rejected` for any other method, and where no tier was asked."""
+    if request.tier is None:
+        raise Rejected(Reason.MISDIRECTED)
+    if request.scope["method"] != "POST":
+        raise Rejected(Reason.METHOD_NOT_ALLOWED)
+    return request.tier
+
+
+def _only_check(query: bytes) -> bool:
+    """Whether the sender wants a check and nothing stored.
+
+    A parameter that is not understood is refused, for a mistyped `check` would store what was not meant to be.
+    """
+    if not query:
+        return False
+    if parse_qsl(query, keep_blank_values=True) != [(b"check", b"1")]:
+        raise Rejected(Reason.BAD_QUERY)
+    return True
+
+
+def _peer(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return client[0] if client else None
+
+
+def _announced(headers: dict[bytes, bytes]) -> int | None:
+    """The Content-Length, which the server has checked to be a number."""
+    length = headers.get(b"content-length")
+    return None if length is None else int(length)
+
+
+async def _send(send: Send, response: Response) -> None:
+    headers = [(b"content-type", response.content_type), (b"content-length", str(len(response.body)).encode())]
+    await send({"type": "http.response.start", "status": response.status, "headers": [*headers, *response.extra]})
+    await send({"type": "http.response.body", "body": response.body})

@@ -1,0 +1,66 @@
+"""The log: where what was let through is made durable, and from where everything after the gate reads.
+
+One interface, several implementations (memory, embedded, later Kafka), one contract suite
+(`tests/contract/test_log.py`). What every implementation promises is written here and not repeated there.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ingest.report import Entry, Partition, Position, StoredEntry
+
+
+class LogUnavailable(Exception):
+    """The log refused the entries: none of them was stored, and the same append may be tried again later."""
+
+
+class StorageFull(LogUnavailable):
+    """The log refused the entries because the storage under it has no space left."""
+
+
+class InDoubt(Exception):
+    """The log did not confirm in time: the entries may or may not be stored. A retry must carry the same keys."""
+
+
+class LogReader(Protocol):
+    """The reading half of a log. A reader may live in another process than the writer."""
+
+    async def partitions(self) -> Sequence[Partition]:
+        """Every partition that holds, or held, an entry; sorted."""
+        ...
+
+    async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
+        """At most `limit` entries of `partition` with an offset greater than `after`, in the order of their offsets.
+
+        `after=-1` reads from the beginning. Empty when there is nothing further *yet*; a later call may return more.
+        Only durable entries are returned, each exactly as it was appended, and an offset that was returned once always
+        returns the same entry. Offsets in a partition rise; they need not be dense.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Releases what the log holds. A second call does nothing."""
+        ...
+
+
+class Log(LogReader, Protocol):
+    """A log that can be written to.
+
+    * `append` returns only when every entry is durable: it survives the process being killed at any later moment.
+    * `append` stores all entries or none; if it raises `LogUnavailable` none was stored, if it raises `InDoubt` (or the
+      caller was cancelled) nothing is known.
+    * Entries of one call that share a topic and a key land in one partition in the order given; the same topic and key
+      always lands in the same partition, whoever appends it.
+    * Concurrent calls are safe and may share one commit. Appending the same entry twice stores it twice: whoever reads
+      the log decides what a duplicate is.
+    * The number of partitions of a topic never changes.
+    * After a failed `append` the log recovers by itself once the cause has gone.
+    """
+
+    async def append(self, entries: Sequence[Entry]) -> Sequence[Position]:
+        """Stores `entries` durably and says where, in the order given; raises `LogUnavailable` or `InDoubt`."""
+        ...
+
+    async def probe(self) -> None:
+        """Proves that an append would succeed now by a durable write that no reader sees; raises `LogUnavailable`."""
+        ...

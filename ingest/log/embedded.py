@@ -1,0 +1,188 @@
+"""The embedded log: a SQLite file in a directory, one writer, readers in any number of processes on the same machine.
+
+How it is built, from the caller to the disk:
+
+    EmbeddedLog.append -> group_commit (event loop) -> sqlite_writer (its one thread) -> sqlite_file (opening, errors)
+
+What it promises beyond the interface: a second writer on the same directory is refused, files are readable by their
+owner alone (0600 in a directory made with 0700), and a file that is not a tidegate log of this format is left alone.
+docs/adr/0004-embedded-log-is-sqlite.md says why SQLite, and what was measured.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from ingest.log import LogUnavailable
+from ingest.log.group_commit import AppendLimits, GroupCommit
+from ingest.log.header_block import decode
+from ingest.log.sqlite_file import (
+    CannotOpenLog,
+    DirectoryLock,
+    create_private,
+    open_reader,
+    raise_as_ours,
+    statement,
+)
+from ingest.log.sqlite_writer import SqliteWriter
+from ingest.log.stored import stored_entry
+from ingest.report import Entry, Partition, Position, StoredEntry
+
+__all__ = ["AppendLimits", "CannotOpenLog", "EmbeddedLog", "EmbeddedLogReader"]
+
+T = TypeVar("T")
+
+READ_ENTRIES = statement("read_entries")
+
+
+class EmbeddedLogReader:
+    """A `LogReader` of the log in `directory`, whose writer may live in another process, or be gone.
+
+    Nothing is opened before the first call. While there is no log in the directory, calls raise `LogUnavailable`; if
+    what is there cannot be read by this release, `CannotOpenLog`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="log-reader")
+        self._connection: sqlite3.Connection | None = None
+        self._rows: dict[Partition, int] = {}
+        self._closed = False
+
+    async def partitions(self) -> Sequence[Partition]:
+        """Every partition that holds, or held, an entry; sorted."""
+        return await self._on_thread(self._read_partitions)
+
+    async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
+        """As `LogReader.read`."""
+        return await self._on_thread(lambda: self._read(partition, after, limit))
+
+    async def close(self) -> None:
+        """Closes the file; a read that is running ends first."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._disconnect)
+            self._executor.shutdown(wait=False)
+
+    async def _on_thread(self, query: Callable[[], T]) -> T:
+        if self._closed:
+            raise LogUnavailable("the log is closed")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._guarded, query)
+
+    def _guarded(self, query: Callable[[], T]) -> T:
+        try:
+            return query()
+        except sqlite3.Error as error:
+            self._disconnect()  # the next call opens the file anew
+            raise_as_ours(error)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_reader(self._directory)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._rows.clear()
+        if connection is not None:
+            connection.close()
+
+    def _read_partitions(self) -> Sequence[Partition]:
+        found = self._connected().execute("SELECT topic, number, id FROM partitions").fetchall()
+        self._rows = {Partition(topic, number): row for topic, number, row in found}
+        return sorted(self._rows)
+
+    def _read(self, partition: Partition, after: int, limit: int) -> Sequence[StoredEntry]:
+        if partition not in self._rows:
+            self._read_partitions()
+        found = self._connected().execute(
+            READ_ENTRIES,
+            {"partition": self._rows.get(partition), "after": after, "limit": max(limit, 0)},
+        )
+        return [
+            stored_entry(offset, (partition.topic, key, value, timestamp, decode(headers)))
+            for offset, key, value, timestamp, headers in found.fetchall()
+        ]
+
+
+class EmbeddedLog:
+    """The `Log` in `directory`, which is made if need be. `partitions` is the number that new topics get.
+
+    Raises `CannotOpenLog` when another process writes there or the file is not ours, `LogUnavailable` when the storage
+    fails. Construction blocks until the file is open and settled; `append` belongs to one event loop.
+    """
+
+    def __init__(self, directory: Path, *, partitions: int = 1, limits: AppendLimits | None = None) -> None:
+        if partitions < 1:
+            raise ValueError(f"a topic needs at least 1 partition, not {partitions}")
+        self._limits = limits or AppendLimits()
+        create_private(directory)
+        self._lock = DirectoryLock(directory)
+        self._writer = SqliteWriter(directory, partitions=partitions)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="log-writer")
+        try:
+            self._executor.submit(self._writer.open).result()
+        except BaseException:  # whatever it was, it goes on; the directory must be free for the next attempt
+            self._executor.shutdown()
+            self._lock.release()
+            raise
+        self._group = GroupCommit(self._writer.write, executor=self._executor, limits=self._limits)
+        self._reader = EmbeddedLogReader(directory)
+        self._closed = False
+
+    @property
+    def commits(self) -> int:
+        """How many commits stored entries since this object was made."""
+        return self._writer.commits
+
+    @property
+    def entries(self) -> int:
+        """How many entries they stored."""
+        return self._writer.entries
+
+    async def append(self, entries: Sequence[Entry]) -> Sequence[Position]:
+        """As `Log.append`; entries of concurrent calls share a commit."""
+        self._refuse_when_closed()
+        return await self._group.append(entries) if entries else []
+
+    async def probe(self) -> None:
+        """As `Log.probe`: a commit of its own, in turn with the others."""
+        self._refuse_when_closed()
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._writer.probe)
+        except TimeoutError:
+            raise LogUnavailable("the log did not confirm a write in time") from None
+
+    async def partitions(self) -> Sequence[Partition]:
+        """As `LogReader.partitions`."""
+        return await self._reader.partitions()
+
+    async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
+        """As `LogReader.read`."""
+        return await self._reader.read(partition, after=after, limit=limit)
+
+    async def close(self) -> None:
+        """Refuses new appends, answers those that wait, and lets the next writer in.
+
+        Returns after the time that an append may take even if the disk hangs; the directory then stays locked until
+        the process has ended.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.seconds):
+                await self._group.drain()
+                await self._reader.close()
+                await asyncio.get_running_loop().run_in_executor(self._executor, self._writer.close)
+                self._lock.release()
+        self._executor.shutdown(wait=False)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise LogUnavailable("the log is closed")

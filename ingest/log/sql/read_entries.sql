@@ -1,0 +1,5 @@
+SELECT "offset", "key", value, "timestamp", headers
+FROM entries
+WHERE partition = :partition AND "offset" > :after
+ORDER BY "offset"
+LIMIT :limit

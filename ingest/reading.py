@@ -1,0 +1,73 @@
+"""Reading a request's body: bounded in bytes and in time, and cut short when the gate stops.
+
+A body is read whole before anything looks at it, because a report is small and a half-read one is worth nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ingest.body import MAX_BODY
+from ingest.problems import Reason, Rejected
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class BodyReader:
+    """Reads bodies, each within `timeout` seconds; after `stop` those under way have `grace` seconds left."""
+
+    def __init__(self, *, timeout: float) -> None:
+        self._timeout = timeout
+        self._under_way: set[asyncio.Timeout] = set()
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no further body will be read."""
+        return self._stopping
+
+    def stop(self, *, grace: float) -> None:
+        """Refuse further bodies and give those half received `grace` seconds."""
+        self._stopping = True
+        deadline = asyncio.get_running_loop().time() + grace
+        for timeout in self._under_way:
+            timeout.reschedule(min(deadline, timeout.when() or deadline))
+
+    async def read(self, receive: Receive, *, announced: int | None) -> bytes:
+        """The body; `announced` is its Content-Length in bytes, where there is one.
+
+        Raises `Rejected`: stopping, body_too_large, body_timeout, or disconnected.
+        """
+        if self._stopping:
+            raise Rejected(Reason.STOPPING)
+        if announced is not None and announced > MAX_BODY:
+            raise Rejected(Reason.BODY_TOO_LARGE)
+        try:
+            async with asyncio.timeout(self._timeout) as timeout:
+                self._under_way.add(timeout)
+                return await _whole(receive)
+        except TimeoutError:
+            raise Rejected(Reason.STOPPING if self._stopping else Reason.BODY_TIMEOUT) from None
+        finally:
+            self._under_way.discard(timeout)
+
+
+async def _whole(receive: Receive) -> bytes:
+    event = await receive()
+    if not event.get("more_body", False) and event["type"] == "http.request":
+        return _bounded(event.get("body", b""))
+    body = bytearray()
+    while True:
+        if event["type"] == "http.disconnect":
+            raise Rejected(Reason.DISCONNECTED)
+        body += event.get("body", b"")
+        _bounded(body)
+        if not event.get("more_body", False):
+            return bytes(body)
+        event = await receive()
+
+
+def _bounded(body: Any) -> Any:
+    if len(body) > MAX_BODY:
+        raise Rejected(Reason.BODY_TOO_LARGE)
+    return body

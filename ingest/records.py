@@ -1,0 +1,57 @@
+"""StrippedReport -> Entry: what accompanies a stripped record into the log, and nothing that its tier does not list.
+
+Keys, headers and timestamps are data as well. The header names and their meaning are those of CloudEvents 1.0, Kafka
+protocol binding, binary content mode. With `ingest.log`, which reads back what it stored, the only maker of entries.
+"""
+
+from datetime import UTC, datetime
+
+from ingest.coarsen import floor_hour
+from ingest.report import Entry, StrippedReport
+from schemas.plan import Plan
+from schemas.tier import RecordPolicy
+
+CONTROL_TOPIC = "tidegate.control"
+"""What the gates say about themselves: outcomes, every second."""
+
+
+def to_entry(stripped: StrippedReport, *, now: int) -> Entry:
+    """The entry of a stripped report that is appended at `now`, milliseconds since the epoch, UTC."""
+    plan = stripped.plan
+    timestamp = record_time(plan.tier.record, now)
+    return Entry(
+        topic=plan.topic,
+        key=stripped.report_id,
+        value=plan.message_prefix + stripped.body,
+        timestamp=timestamp,
+        headers=tuple((name, _header(name, stripped, timestamp)) for name in plan.tier.record.headers),
+    )
+
+
+def record_time(policy: RecordPolicy, now: int) -> int:
+    """`now` as precisely as the tier lets a record tell it."""
+    return floor_hour(now) if policy.timestamp == "hour" else now
+
+
+def _header(name: str, stripped: StrippedReport, timestamp: int) -> bytes:
+    match name:
+        case "ce_id":
+            return stripped.report_id.hex().encode()
+        case "ce_time":
+            return datetime.fromtimestamp(timestamp / 1000, UTC).isoformat(timespec="milliseconds").encode()
+    return _constant_header(name, stripped.plan)
+
+
+def _constant_header(name: str, plan: Plan) -> bytes:
+    constants = {
+        "ce_specversion": "1.0",
+        "ce_source": f"/t/{plan.tier.name}",
+        "ce_type": f"tidegate.{plan.schema.label}",
+        "content-type": "application/avro",
+    }
+    return constants[name].encode()
+
+
+def outcomes_entry(value: bytes, *, gate_id: str, now: int) -> Entry:
+    """The entry of a gate's outcomes record (`ingest.account`), keyed so that one gate's records stay in order."""
+    return Entry(topic=CONTROL_TOPIC, key=gate_id.encode(), value=value, timestamp=now)

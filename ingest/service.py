@@ -1,0 +1,81 @@
+"""Everything of the gate's HTTP that is not the hot route: policy, problems, health, metrics. FastAPI.
+
+What FastAPI would say by itself about a bad request repeats the request; here every refusal is a problem document.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from ingest import answers
+from ingest.gate import Gate
+from ingest.policy_document import policy_document
+from ingest.problems import Reason, Rejected, problem_document
+
+TIER = "tidegate.tier"
+"""The key of the ASGI scope under which the endpoint's tier is handed on."""
+
+PROBLEM_JSON = "application/problem+json"
+
+
+def build_service(gate: Gate, *, metrics: Callable[[], bytes]) -> FastAPI:
+    """The FastAPI application of one gate; `metrics` gives the Prometheus text."""
+    service = FastAPI(title="Tidegate", docs_url=None, redoc_url=None)
+    service.add_exception_handler(Rejected, _refuse)
+    service.add_exception_handler(HTTPException, _not_here)
+    service.add_exception_handler(RequestValidationError, _not_here)
+
+    @service.get("/v1/policy", summary="What this tier keeps, drops and coarsens, and its limits")
+    async def policy(request: Request) -> Response:
+        tier = gate.rules.catalogue.tiers.get(request.scope.get(TIER) or "")
+        if tier is None:
+            raise Rejected(Reason.MISDIRECTED)
+        body = answers.encode(policy_document(gate.rules.catalogue, tier))
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = {"etag": etag, "cache-control": "max-age=300"}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
+
+    @service.get("/v1/problems", summary="Every way in which this gate says no")
+    async def problems() -> list[dict[str, Any]]:
+        return [problem_document(reason) for reason in Reason]
+
+    @service.get("/v1/problems/{name}", summary="What one reason means and what to do")
+    async def problem(name: str) -> dict[str, Any]:
+        if name not in (reason.value for reason in Reason):
+            raise Rejected(Reason.NOT_FOUND)
+        return problem_document(Reason(name))
+
+    @service.get("/healthz", summary="Whether the process is alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @service.get("/readyz", summary="Whether a report would be taken now")
+    async def readyz() -> JSONResponse:
+        ready = gate.readiness.ready and not gate.reader.stopping
+        return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=200 if ready else 503)
+
+    @service.get("/metrics", summary="The gate's own telemetry, for Prometheus")
+    async def metrics_text() -> PlainTextResponse:
+        return PlainTextResponse(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return service
+
+
+def _problem_response(reason: Reason) -> JSONResponse:
+    return JSONResponse(problem_document(reason), status_code=reason.problem.status, media_type=PROBLEM_JSON)
+
+
+async def _refuse(_: Request, error: Exception) -> JSONResponse:
+    return _problem_response(error.reason if isinstance(error, Rejected) else Reason.INTERNAL)
+
+
+async def _not_here(_: Request, error: Exception) -> JSONResponse:
+    wrong_method = isinstance(error, HTTPException) and error.status_code == Reason.METHOD_NOT_ALLOWED.problem.status
+    return _problem_response(Reason.METHOD_NOT_ALLOWED if wrong_method else Reason.NOT_FOUND)

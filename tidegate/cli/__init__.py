@@ -1,0 +1,28 @@
+"""The `tidegate` command: one module per subcommand, and nothing but wiring in any of them."""
+
+import click
+
+from tidegate import __version__
+from tidegate.cli.key import key_group
+from tidegate.cli.serve import serve_command
+from tidegate.cli.token import token_group
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tidegate")
+def main() -> None:
+    """The gate between a fleet of devices that run AI models locally and the people who must understand it.
+
+    \b
+    Where to begin:
+      tidegate serve --data ./data --port 0        run a gate
+      tidegate token new --data ./data ...         let a device in
+      tidegate policy show managed                 what a tier keeps, and why
+      tidegate strip managed report.json           what would become of a report
+
+    Exit codes of every command: 0 done, 1 refused or failed, 2 wrong usage.
+    """
+
+
+for command in (serve_command, token_group, key_group):
+    main.add_command(command)

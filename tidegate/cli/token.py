@@ -1,0 +1,289 @@
+"""`tidegate token`: who may post to which tier."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ingest.clock import SystemClock, iso_utc
+from ingest.state_file import StateFileError
+from ingest.tokens import FILE_NAME, ID_LENGTH, IssuedToken, Token, TokenNotLiveError, TokenStore, UnknownTokenError
+from schemas.errors import ContractError, nearest
+from schemas.tier import TokenKind
+from tidegate.cli.data_directory import data_option, json_option, require_file
+
+UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+LONGEST_DAYS = 3650
+LABEL_LENGTH = 100
+PIPE_WIDTH = LABEL_LENGTH + 80
+
+
+class Duration(click.ParamType[int]):
+    """A span such as `90d`, `12h` or `30m`; its value is in milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        parts = re.fullmatch(r"([0-9]{1,9})([smhdw])", str(value))
+        if parts is None:
+            self.fail(f"{value!r} is no duration; write a whole number and a unit: 30m, 12h, 90d or 26w", param, ctx)
+        span = int(parts[1]) * UNIT_MS[parts[2]]
+        if not 0 < span <= LONGEST_DAYS * UNIT_MS["d"]:
+            self.fail(f"{value!r} is outside 1s to {LONGEST_DAYS}d", param, ctx)
+        return span
+
+
+class TierName(click.ParamType[str]):
+    """The name of a tier that a policy file declares."""
+
+    name = "tier"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        tiers = declared_tiers()
+        if value not in tiers:
+            self.fail(f"there is no tier {value!r}; {nearest(str(value), tiers)}", param, ctx)
+        return str(value)
+
+
+class Label(click.ParamType[str]):
+    """The operator's own words about a token: one printable line."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        label = str(value).strip()
+        if not label.isprintable() or not 0 < len(label) <= LABEL_LENGTH:
+            self.fail(f"a label is one printable line of 1 to {LABEL_LENGTH} characters", param, ctx)
+        return label
+
+
+def declared_tiers() -> tuple[str, ...]:
+    """The tiers of the catalogue; broken contract files end the command with what is wrong with them."""
+    from schemas.catalogue import load_catalogue
+
+    try:
+        return tuple(load_catalogue().tiers)
+    except ContractError as error:
+        raise click.ClickException(f"the policies cannot be read:\n{error}") from None
+
+
+@click.group("token")
+def token_group() -> None:
+    """Make, list, rotate and revoke the tokens that devices post with.
+
+    A token is tg_<id>_<secret>. It is shown once, when it is made; the gate keeps only a hash. Every command works
+    while the gate runs, and the gate takes notice within about a second.
+
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+    """
+
+
+@token_group.command("new")
+@data_option
+@click.option("--tier", type=TierName(), required=True, help="The compliance tier that the token may post to.")
+@click.option(
+    "--kind",
+    type=click.Choice(get_args(TokenKind)),
+    default="device",
+    show_default=True,
+    help="device: for one device. class: shared by a class of devices; a tier may refuse it from outside networks.",
+)
+@click.option("--label", type=Label(), required=True, help="Your own words, to find it again. Shown in lists only.")
+@click.option("--lifetime", type=Duration(), default="90d", show_default=True, help="How long it is good for.")
+@json_option
+def new(data: Path, tier: str, kind: TokenKind, label: str, lifetime: int, as_json: bool) -> None:
+    """Make a token.
+
+    The token is printed alone on stdout, so that it can be piped; what to know about it goes to stderr.
+
+    \b
+    Examples:
+      tidegate token new --data /var/lib/tidegate --tier managed --label laptops-2026 --kind class
+      tidegate token new --data ./data --tier byod --label "field trial" --lifetime 14d > token.txt
+    """  # noqa: D301 - \b keeps click from joining the lines
+    with _store(data / FILE_NAME) as store:
+        issued = store.new(tier=tier, kind=kind, label=label, lifetime_ms=lifetime)
+    _show_issued(issued, as_json=as_json)
+
+
+@token_group.command("list")
+@data_option
+@click.option("--tier", help="Only the tokens of this tier.")
+@json_option
+def list_tokens(data: Path, tier: str | None, as_json: bool) -> None:
+    """List every token that was ever made.
+
+    Oldest first, and never a secret. The state is live, replaced (rotated, still good until it expires), expired or
+    revoked. Times are UTC.
+
+    \b
+    Examples:
+      tidegate token list --data ./data --tier contractor
+      tidegate token list --data ./data --json
+    """  # noqa: D301 - as above
+    with _store(_existing(data)) as store:
+        tokens = store.tokens()
+    _require_tier(tier, tokens)
+    chosen = [token for token in tokens if tier in (None, token.tier)]
+    if as_json:
+        click.echo(json.dumps([_document(token) for token in chosen], indent=2))
+    else:
+        console = Console()
+        if not console.is_terminal:  # a terminal folds long labels; in a pipe each token stays on a line of its own
+            console.width = PIPE_WIDTH
+        console.print(_table(chosen))
+
+
+@token_group.command("rotate")
+@data_option
+@click.argument("token_id", metavar="ID")
+@click.option(
+    "--overlap",
+    type=Duration(),
+    default="7d",
+    show_default=True,
+    help="How long the old token stays good, at most; it never outlives its own expiry.",
+)
+@click.option(
+    "--lifetime", type=Duration(), help="How long the new one is good for.  [default: as long as the old was]"
+)
+@json_option
+def rotate(data: Path, token_id: str, overlap: int, lifetime: int | None, as_json: bool) -> None:
+    """Replace a token by a new one.
+
+    The new one has the same tier, kind and label and is printed alone on stdout. Both are good during the overlap.
+
+    \b
+    Examples:
+      tidegate token rotate --data ./data k4x2m7q5wz3a
+      tidegate token rotate --data ./data k4x2m7q5wz3a --overlap 2d --lifetime 180d > token.txt
+    """  # noqa: D301 - as above
+    public = public_id(token_id)
+    with _store(_existing(data)) as store, _explained(store, public):
+        issued = store.rotate(public, overlap_ms=overlap, lifetime_ms=lifetime)
+        old = next(token for token in store.tokens() if token.id == public)
+    _show_issued(issued, as_json=as_json)
+    click.echo(f"The old token {old.id} is good until {iso_utc(old.expires)}.", err=True)
+
+
+@token_group.command("revoke")
+@data_option
+@click.argument("token_id", metavar="ID")
+@json_option
+def revoke(data: Path, token_id: str, as_json: bool) -> None:
+    """End a token at once.
+
+    Within about a second every gate on this data directory refuses it. ID may also be a whole token, as found where
+    it should not have been.
+
+    \b
+    Example:
+      tidegate token revoke --data ./data k4x2m7q5wz3a
+    """  # noqa: D301 - as above
+    public = public_id(token_id)
+    with _store(_existing(data)) as store, _explained(store, public):
+        token = store.revoke(public)
+    if as_json:
+        click.echo(json.dumps(_document(token), indent=2))
+    else:
+        click.echo(f"{token.id} ({token.tier}, {token.kind}, {token.label}) is revoked.")
+    if token.replaced_by is not None:
+        click.echo(
+            f"Its successor {token.replaced_by} is a token of its own; revoke that as well if need be.", err=True
+        )
+
+
+def public_id(argument: str) -> str:
+    """The id in what was typed: an id, or a whole token, whose secret goes no further than this."""
+    return argument[3 : 3 + ID_LENGTH] if argument.startswith("tg_") else argument
+
+
+@contextmanager
+def _store(file: Path) -> Iterator[TokenStore]:
+    try:
+        with closing(TokenStore(file, SystemClock())) as store:
+            yield store
+    except StateFileError as error:
+        raise click.ClickException(str(error)) from None
+    except sqlite3.Error as error:
+        raise click.ClickException(f"{file} cannot be used ({error}); nothing was changed") from None
+
+
+@contextmanager
+def _explained(store: TokenStore, public: str) -> Iterator[None]:
+    """Turn the store's refusals into what a person can act on."""
+    try:
+        yield
+    except TokenNotLiveError as error:
+        raise click.ClickException(str(error)) from None
+    except UnknownTokenError:
+        raise click.ClickException(_unknown(public, [token.id for token in store.tokens()])) from None
+
+
+def _unknown(public: str, known: list[str]) -> str:
+    if not re.fullmatch(r"[a-z0-9]{1,20}", public):  # it may be anything, a secret too, so it is not repeated
+        return f"that is no token id; an id is {ID_LENGTH} characters of a-z and 2-7, see `tidegate token list`"
+    close = get_close_matches(public, known, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(close)}?" if close else "`tidegate token list` shows those there are"
+    return f"no token has the id {public}; {hint}"
+
+
+def _require_tier(tier: str | None, tokens: list[Token]) -> None:
+    """A tier that has tokens may be gone from the policies by now, so those count as well as the declared ones."""
+    known = {token.tier for token in tokens}
+    if tier is not None and tier not in known and tier not in (known := known | set(declared_tiers())):
+        raise click.BadParameter(f"there is no tier {tier!r}; {nearest(tier, known)}", param_hint="--tier")
+
+
+def _existing(data: Path) -> Path:
+    return require_file(data / FILE_NAME, made_by="`tidegate token new` and `tidegate serve`")
+
+
+def _show_issued(issued: IssuedToken, *, as_json: bool) -> None:
+    token = issued.token
+    if as_json:
+        click.echo(json.dumps({"token": issued.text, **_document(token)}, indent=2))
+    else:
+        click.echo(issued.text)
+    click.echo(
+        f"Token {token.id} for tier {token.tier}, kind {token.kind}, good until {iso_utc(token.expires)}.\n"
+        "It is shown this once: store it now. Devices send it as `Authorization: Bearer <token>`.",
+        err=True,
+    )
+
+
+def _document(token: Token) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "tier": token.tier,
+        "kind": token.kind,
+        "label": token.label,
+        "state": token.state(SystemClock().now_ms()),
+        "created": iso_utc(token.created),
+        "expires": iso_utc(token.expires),
+        "revoked": None if token.revoked is None else iso_utc(token.revoked),
+        "replaced_by": token.replaced_by,
+    }
+
+
+def _table(tokens: list[Token]) -> Table:
+    now = SystemClock().now_ms()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("id", "tier", "kind", "state", "expires (UTC)"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("label", overflow="fold")
+    for token in tokens:
+        table.add_row(token.id, token.tier, token.kind, token.state(now), iso_utc(token.expires), Text(token.label))
+    return table

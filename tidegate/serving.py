@@ -1,0 +1,248 @@
+"""`tidegate serve`: the gate, its log and its background tasks in one process, from settings to a graceful end."""
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from random import SystemRandom
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from ingest.account import Account
+from ingest.admission import Admission
+from ingest.app import App
+from ingest.clock import SystemClock
+from ingest.events import Event
+from ingest.gate import Gate
+from ingest.keys import DIRECTORY_NAME as KEYS_DIRECTORY
+from ingest.keys import Keyring
+from ingest.log import Log
+from ingest.log.embedded import EmbeddedLog
+from ingest.log.memory import MemoryLog
+from ingest.logs import install, know, log, loop_exception_handler
+from ingest.metrics import Metrics, ReloadResult, Sources
+from ingest.outcomes import OutcomeSeries, report_outcomes
+from ingest.pipeline import Rules
+from ingest.readiness import watch
+from ingest.reading import BodyReader
+from ingest.records import outcomes_entry
+from ingest.service import build_service
+from ingest.token_view import TokenView
+from ingest.tokens import FILE_NAME as TOKENS_FILE
+from ingest.tracing import Tracing
+from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
+from schemas.errors import ContractError
+from tidegate.settings import Settings
+
+Announce = Callable[[dict[str, Any]], None]
+
+LOG_DIRECTORY = "log"
+PURGE_EVERY_SECONDS = 3600.0
+GRACEFUL_SECONDS = 8
+"""What uvicorn gives requests under way; with the final outcomes and a flush the process ends within 10 s of SIGTERM."""
+
+
+class Serving:
+    """One gate process while it runs. `announce` is told its URLs once it takes requests."""
+
+    def __init__(self, settings: Settings, *, announce: Announce) -> None:
+        self._settings = settings
+        self._announce = announce
+        self._gate_id = secrets.token_hex(16)
+        self._clock = SystemClock()
+        self._stopping = asyncio.Event()
+        catalogue = load_catalogue(tiers=settings.tiers or TIERS_DIRECTORY)
+        self._keyring = Keyring(settings.data / KEYS_DIRECTORY, self._clock)
+        self._tokens = TokenView(settings.data / TOKENS_FILE, self._clock)
+        self._log = open_log(settings)
+        self._gate = self._build_gate(catalogue)
+        self._tracing = Tracing(catalogue, gate_id=self._gate_id)
+        self._metrics = Metrics(self._sources(), gate_id=self._gate_id)
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; then refuse what is new, finish what is under way, and say so."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(loop_exception_handler)
+        app = App(self._gate, build_service(self._gate, metrics=self._metrics.prometheus_text), tracing=self._tracing)
+        server = _Server(self._uvicorn(app), started=self._started)
+        with listening(self._settings) as listener, self._signals(loop, server):
+            async with self._background():
+                await server.serve(sockets=[listener])
+        self._metrics.shutdown()
+        self._tracing.shutdown()
+        await self._log.close()
+        self._tokens.close()
+        self._keyring.close()
+        log(Event.GATE_STOPPED)
+
+    def _build_gate(self, catalogue: Catalogue) -> Gate:
+        know([*catalogue.tiers, *catalogue.latest])
+        limits = {tier.name: tier.admission for tier in catalogue.tiers.values()}
+        return Gate(
+            rules=Rules(catalogue=catalogue, names={}, location=self._settings.location, key=self._keyring.key),
+            log=self._log,
+            admission=Admission(limits, self._tokens, clock=self._clock, random=SystemRandom()),
+            account=Account(catalogue),
+            clock=self._clock,
+            reader=BodyReader(timeout=self._settings.body_timeout_seconds),
+        )
+
+    def _sources(self) -> Sources:
+        gate = self._gate
+        return Sources(
+            account=gate.account,
+            active_requests=lambda: {tier: gate.admission.under_way(tier) for tier in gate.rules.catalogue.tiers},
+            log_entries=lambda: self._log.entries,
+            log_commits=lambda: self._log.commits,
+            ready=lambda: gate.readiness.ready,
+            policy_versions=lambda: {tier.name: tier.version for tier in gate.rules.catalogue.tiers.values()},
+        )
+
+    def _uvicorn(self, app: App) -> uvicorn.Config:
+        settings = self._settings
+        return uvicorn.Config(
+            app,  # type: ignore[arg-type]  # uvicorn spells the ASGI types as TypedDicts; ours are mappings
+            loop="uvloop",
+            http="httptools",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            # Unless a proxy is named, X-Forwarded-For is a device's own words.
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies or None,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+
+    def _started(self, address: tuple[str, int]) -> None:
+        catalogue = self._gate.rules.catalogue
+        log(
+            Event.GATE_READY,
+            tiers=len(catalogue.tiers),
+            reports=len(catalogue.latest),
+            plans=len(catalogue.plans),
+        )
+        scheme = "http" if self._settings.tls_certificate is None else "https"
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        root = f"{scheme}://{host}:{address[1]}"
+        self._announce(
+            {"event": "ready", "url": root, "tiers": {tier: f"{root}/t/{tier}" for tier in sorted(catalogue.tiers)}}
+        )
+
+    @contextlib.contextmanager
+    def _signals(self, loop: asyncio.AbstractEventLoop, server: "_Server") -> Iterator[None]:
+        def stop() -> None:
+            log(Event.GATE_STOPPING)
+            self._gate.reader.stop(grace=self._settings.stop_grace_seconds)
+            server.should_exit = True
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGHUP, lambda: asyncio.ensure_future(self.reload()))
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    async def reload(self) -> None:
+        """Put the policy files as they are now in force; if anything is wrong with them the old ones stay."""
+        try:
+            catalogue = await asyncio.to_thread(load_catalogue, tiers=self._settings.tiers or TIERS_DIRECTORY)
+        except ContractError as error:
+            self._metrics.reloaded(ReloadResult.REFUSED)
+            for finding in error.findings:
+                log(
+                    Event.POLICY_REFUSED, file=finding.file, line=finding.line, problem=finding.problem, fix=finding.fix
+                )
+            return
+        know([*catalogue.tiers, *catalogue.latest])
+        self._tracing.adopt(catalogue)
+        self._gate.put_in_force(catalogue)
+        self._metrics.reloaded(ReloadResult.ACCEPTED)
+        for tier in catalogue.tiers.values():
+            log(Event.POLICY_RELOADED, tier=tier.name, version=tier.version)
+
+    @contextlib.asynccontextmanager
+    async def _background(self) -> AsyncIterator[None]:
+        """The tasks beside the requests; the outcomes end last, when every request has been counted."""
+        series = OutcomeSeries(
+            self._gate.account, append=self._append_outcomes, clock=self._clock, gate_id=self._gate_id
+        )
+        outcomes = asyncio.create_task(report_outcomes(series, stop=self._stopping))
+        others = [
+            asyncio.create_task(watch(self._gate.readiness, self._gate.healthy, changed=_readiness_changed)),
+            asyncio.create_task(self._purge_keys()),
+        ]
+        try:
+            yield
+        finally:
+            for task in others:
+                task.cancel()
+            self._stopping.set()
+            await asyncio.gather(outcomes, *others, return_exceptions=True)
+
+    async def _append_outcomes(self, value: bytes) -> None:
+        await self._log.append([outcomes_entry(value, gate_id=self._gate_id, now=self._clock.now_ms())])
+
+    async def _purge_keys(self) -> None:
+        """Destroy the pseudonym keys whose time has passed, hourly: a pseudonym expires with its key."""
+        while True:
+            for tier in self._gate.rules.catalogue.tiers.values():
+                self._keyring.purge(tier.name, horizon_days=tier.horizon_days, now_ms=self._clock.now_ms())
+            await asyncio.sleep(PURGE_EVERY_SECONDS)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with our signals instead of its own, and a word when it listens."""
+
+    def __init__(self, config: uvicorn.Config, *, started: Callable[[tuple[str, int]], None]) -> None:
+        super().__init__(config)
+        self._tell_started = started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+        """Nothing: uvicorn would raise the signal again at the end, and the final outcomes would be lost."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if sockets:
+            self._tell_started(sockets[0].getsockname()[:2])
+
+
+def _readiness_changed(ready: bool) -> None:
+    log(Event.READINESS_BACK if ready else Event.READINESS_LOST)
+
+
+def open_log(settings: Settings) -> Log:
+    """The log that the settings ask for."""
+    if settings.log == "memory":
+        return MemoryLog()
+    return EmbeddedLog(settings.data / LOG_DIRECTORY)
+
+
+@contextlib.contextmanager
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """A socket bound to the settings' address; raises OSError if that cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        yield listener
+
+
+def serve(settings: Settings, *, announce: Announce) -> None:
+    """Run a gate until it is told to stop; raises what says why it could not start."""
+    install(settings.log_level.upper())
+
+    async def run() -> None:
+        await Serving(settings, announce=announce).run()
+
+    uvloop.run(run())
