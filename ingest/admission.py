@@ -2,9 +2,9 @@
 
 The order, and why it is this one (docs/adr/0005-tokens.md has the figures):
 
-1. *credential*. It costs 1 to 2 µs, a tenth of what the server has spent on the request by then, so refusing a flood
-   without tokens earlier would save nothing. Were a tier's rate charged first, anybody could use it up and lock the
-   tier's own devices out; charged afterwards, a request without a good token touches neither rate nor concurrency;
+1. *credential*. It costs 1 to 2 µs beside the 17 that the server itself spends on a request, so refusing a flood
+   without tokens earlier would save next to nothing. Were a tier's rate charged first, anybody could use it up and lock
+   the tier's own devices out; charged last, a request without a good token touches neither rate nor concurrency;
 2. *tier*: the credential's must be the endpoint's;
 3. *network*: the kinds of token that the tier takes from the peer's network;
 4. *concurrency*, before the rate, so that a request refused here has used up nothing;
@@ -38,7 +38,7 @@ REPAIR_SECONDS = 60.0
 SHORTEST_RATE_SECONDS = 2.0
 """Mean of the shortest Retry-After for a rate. The header counts whole seconds: 2 ± 50 % spreads a fleet over three."""
 
-NEEDS_A_PERSON = frozenset({Reason.STORAGE_FULL, Reason.KEY_MISSING})
+NEEDS_A_PERSON = frozenset({Reason.STORAGE_FULL, Reason.KEY_MISSING, Reason.TOKENS_UNREADABLE})
 
 
 class Credentials(Protocol):
@@ -78,7 +78,6 @@ class TokenBucket:
         self._refill(now)
         self._rate = rate
         self._burst = float(burst)
-        self._level = min(self._level, self._burst)
 
     def _refill(self, now: float) -> None:
         self._level = min(self._burst, self._level + (now - self._at) * self._rate)

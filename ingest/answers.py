@@ -1,4 +1,4 @@
-"""What a device is told: JSON documents made of counts, reasons and the names of *schema* fields, never of what it sent."""
+"""What a device is told: JSON made of counts, reasons and the names of *schema* fields, never of what it sent."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -63,7 +63,12 @@ def _shown(index: int, verdict: Verdict) -> dict[str, Any]:
     if isinstance(verdict, Rejected):
         return rejected(index, verdict)
     shown = {"index": index, "outcome": "accepted", "policy_version": verdict.plan.tier.version}
-    return {**shown, "topic": verdict.plan.topic, **taken_off([verdict]), "stripped": verdict.plan.readable(verdict.body)}
+    return {
+        **shown,
+        "topic": verdict.plan.topic,
+        **taken_off([verdict]),
+        "stripped": verdict.plan.readable(verdict.body),
+    }
 
 
 def encode(document: Any) -> bytes:

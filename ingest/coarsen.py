@@ -1,7 +1,7 @@
 """What a coarsening does to one value: pure functions, number to number and name to name.
 
-Each is idempotent, so a device may coarsen before it posts and the gate's own pass then changes nothing. Names are handled
-as their UTF-8 bytes, which is how they arrive and how they leave.
+Each is idempotent, so a device may coarsen before it posts and the gate's own pass then changes nothing. Names are
+handled as their UTF-8 bytes, which is how they arrive and how they leave.
 """
 
 import re
@@ -27,13 +27,13 @@ OTHER = b"other"
 MS_PER_HOUR = 3_600_000
 
 VERSION = re.compile(rb"[0-9]{1,6}(?:\.[0-9]{1,6}){0,7}")
-"""Dotted numbers of at most six digits: enough for every product's versions, too little for a serial number in one part."""
+"""Dotted numbers of at most six digits: enough for any version, too little for a serial number in one part."""
 
 SUFFIX = re.compile(rb"[-+ ].*", re.DOTALL)
 """`-beta.2`, `+build` and what Windows writes after a blank: never kept."""
 
 Names = Mapping[KnownNames, frozenset[bytes]]
-"""The names of the operator's manifest, as UTF-8; a kind that is missing has none, so that all of its names are `other`."""
+"""The names of the operator's manifest, as UTF-8. A kind that is missing has none: all of its names become `other`."""
 
 NumberCoarsening = Callable[[int], int]
 NameCoarsening = Callable[[bytes, Names], bytes]
@@ -61,7 +61,7 @@ def bucket(bounds: tuple[int, ...]) -> NumberCoarsening:
 def version(parts: int) -> NameCoarsening:
     """Dotted versions keep their first `parts` numbers and lose any suffix; anything else is `other`."""
 
-    def coarsen(name: bytes, names: Names) -> bytes:
+    def coarsen(name: bytes, _: Names) -> bytes:
         numbers = SUFFIX.sub(b"", name, count=1)
         if not VERSION.fullmatch(numbers):
             return OTHER
@@ -73,7 +73,7 @@ def version(parts: int) -> NameCoarsening:
 def address(*, ipv4: int, ipv6: int) -> NameCoarsening:
     """IP addresses keep their first `ipv4` or `ipv6` bits, written as an address; anything else is `other`."""
 
-    def coarsen(name: bytes, names: Names) -> bytes:
+    def coarsen(name: bytes, _: Names) -> bytes:
         try:
             parsed = ip_address(name.decode())
         except ValueError:

@@ -1,8 +1,8 @@
 """Checked, canonical copies of Avro values: for each type a function that moves one value from a message to an output.
 
-A copier is `copy(buffer, at, out, run) -> at`: it checks the value at `at`, appends its canonical encoding to `out`, and
-returns the place after it. What is dropped is copied too, into a scratch buffer, so that there is one code path that
-decides what is legal. `run` is what a single pass carries; plain copies do not look at it.
+A copier is `copy(buffer, at, out, run) -> at`: it checks the value at `at`, appends its canonical encoding to `out`,
+and returns the place after it. What is dropped is copied too, into a scratch buffer, so that there is one code path
+that decides what is legal. `run` is what a single pass carries; plain copies do not look at it.
 
 Most fields of a report are small numbers of one byte each, so a run of them is checked by one regular expression and
 copied by one slice; whatever is longer is taken by its own copier. fastavro is the oracle (tests/ingest/test_strip.py).
@@ -38,8 +38,8 @@ PRESENT = 2
 class Run:
     """What one pass over one report carries: what the operator knows, the key, the time, and what was touched so far.
 
-    `touched` counts values by slot (`ingest.strip.slot`); `now` is milliseconds since the epoch; `key` is asked for at the
-    first value that needs it, and may raise `Rejected`.
+    `touched` counts values by slot (`ingest.strip.slot`); `now` is milliseconds since the epoch; `key` is asked for at
+    the first value that needs it, and may raise `Rejected`.
     """
 
     __slots__ = ("key", "names", "now", "touched")
@@ -54,7 +54,7 @@ class Run:
 Copier: TypeAlias = Callable[[bytes, int, bytearray, Run], int]
 
 
-def copier(node: AvroType, path: str) -> Copier:
+def copier(node: AvroType, path: str) -> Copier:  # noqa: C901, PLR0911  # one line for each Avro type
     """The copier of a type; `path` is what a refusal names."""
     match node:
         case Primitive("boolean"):
@@ -155,7 +155,8 @@ def _fixed(size: int) -> Copier:
 def read_block(buffer: bytes, at: int, path: str) -> tuple[int, int | None, int]:
     """(count, place where the block must end if it says so, place of the first item); a count of 0 ends the blocks.
 
-    Every item takes a byte at least (the lint holds that), so a count over what is left is a message cut short, or a lie.
+    Every item takes a byte at least (the lint holds that), so a count over what is left is a message cut short, or a
+    lie.
     """
     count, at = read_long(buffer, at, path)
     end = None
@@ -196,7 +197,7 @@ def blocks(item: Copier, path: str) -> Copier:
 
 
 def array(item: Copier, path: str, *, one_byte_items: bool = False) -> Copier:
-    """The copier of an array. Where every short varint is a legal item, a block of one-byte items is copied as a slice."""
+    """The copier of an array. Where any short varint is a legal item, a block of one-byte items is one slice."""
     general = blocks(item, path)
     if not one_byte_items:
         return general
@@ -264,7 +265,8 @@ def whole_step(field: Field) -> Step:
 
 
 def record(steps: Sequence[Step], *, prefix: bytes = b"") -> Copier:
-    """Copies the fields of a record in order. `prefix` is what each step with a one-byte pattern writes before its byte.
+    """Copies the fields of a record in order. `prefix` is what each step with a one-byte pattern writes before its
+    byte.
 
     A read past the end becomes `truncated`, at the path of the field that was being read.
     """

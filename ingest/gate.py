@@ -9,8 +9,8 @@ from ingest.clock import Clock
 from ingest.log import InDoubt, Log, LogUnavailable, StorageFull
 from ingest.pipeline import Rules
 from ingest.problems import Reason, Rejected
-from ingest.reading import BodyReader
 from ingest.readiness import Readiness
+from ingest.reading import BodyReader
 from ingest.records import to_entry
 from ingest.report import StrippedReport
 from schemas.catalogue import Catalogue
@@ -37,7 +37,7 @@ class Gate:
         self.rules = dataclasses.replace(self.rules, catalogue=catalogue)
 
     async def store(self, reports: Sequence[StrippedReport]) -> None:
-        """Make reports durable and count them as accepted; raises `Rejected` with what the log said, counted as well."""
+        """Make reports durable and count what became of them; raises `Rejected` with what the log said."""
         if not reports:
             return
         now = self.clock.now_ms()

@@ -1,7 +1,8 @@
 """JSON -> Avro, for people with curl: a plain object becomes a message that goes the way of every other message.
 
 Plain means: no union wrappers, enum symbols as strings, `report_id` as 32 hexadecimal digits or a UUID, times as
-milliseconds or as RFC 3339 with an offset. A key that the schema does not have is counted and forgotten, name and value.
+milliseconds or as RFC 3339 with an offset. A key that the schema does not have is counted and forgotten, name and
+value.
 """
 
 import io

@@ -33,8 +33,8 @@ Verdict = StrippedReport | Rejected
 class Rules:
     """Everything in force at one moment; replaced as a whole, never changed.
 
-    `location` is where this gate stores; `key(tier, epoch_days, window_start_ms)` gives the pseudonym key of a window and
-    may raise `Rejected`.
+    `location` is where this gate stores; `key(tier, epoch_days, window_start_ms)` gives the pseudonym key of a window
+    and may raise `Rejected`.
     """
 
     catalogue: Catalogue

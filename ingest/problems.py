@@ -4,8 +4,9 @@ Rules held here:
 
 * a reason carries no value that a device sent; the only detail is a path made of *schema* field names;
 * the status travels with the reason, so that no two places can disagree about it;
-* `action` is the whole contract with a device that cannot read prose: `retry` (later, same bytes), `discard` (these bytes
-  will never be taken), `keep` (until the gate or the device was updated), `ask_admin` (a person must change something).
+* `action` is the whole contract with a device that cannot read prose: `retry` (later, same bytes), `discard` (these
+  bytes will never be taken), `keep` (until the gate or the device was updated), `ask_admin` (a person must change
+  something).
 
 Adding a reason: add it here; `docs/problems.md`, the metrics' label set and `GET /v1/problems` follow by themselves.
 """
@@ -92,6 +93,7 @@ class Reason(Enum):
     CONCURRENCY_EXCEEDED = "concurrency_exceeded"
 
     # Our own trouble.
+    TOKENS_UNREADABLE = "tokens_unreadable"
     KEY_MISSING = "key_missing"
     STORAGE_FULL = "storage_full"
     LOG_UNAVAILABLE = "log_unavailable"
@@ -108,7 +110,9 @@ class Reason(Enum):
 PROBLEMS: dict[Reason, Problem] = {
     Reason.BAD_MARKER: Problem(400, "discard", "The message does not begin with the Avro single-object marker C3 01."),
     Reason.UNKNOWN_SCHEMA: Problem(422, "keep", "No report schema of this gate has the fingerprint in the message."),
-    Reason.WRONG_REPORT: Problem(422, "discard", "The message's schema belongs to another report than the one posted to."),
+    Reason.WRONG_REPORT: Problem(
+        422, "discard", "The message's schema belongs to another report than the one posted to."
+    ),
     Reason.TRUNCATED: Problem(400, "discard", "The message ends before its schema does."),
     Reason.TRAILING_BYTES: Problem(400, "discard", "Bytes are left over after the last field of the schema."),
     Reason.BAD_BOOLEAN: Problem(400, "discard", "A boolean is neither 0 nor 1."),
@@ -129,23 +133,35 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.WINDOW_INVERTED: Problem(422, "discard", "window_end is not after window_start."),
     Reason.WINDOW_TOO_LONG: Problem(422, "discard", "The window is longer than an hour."),
     Reason.WINDOW_CROSSES_HOUR: Problem(422, "discard", "The window crosses the border of an hour."),
-    Reason.WINDOW_IN_FUTURE: Problem(422, "keep", "The window ends in the future; check the device's clock, then post again."),
+    Reason.WINDOW_IN_FUTURE: Problem(
+        422, "keep", "The window ends in the future; check the device's clock, then post again."
+    ),
     Reason.WINDOW_TOO_OLD: Problem(422, "discard", "The window is older than the tier's horizon."),
     Reason.REPORT_NOT_ALLOWED: Problem(422, "discard", "This tier does not take this report."),
-    Reason.FIELD_REFUSED: Problem(422, "discard", "The report carries a field that this tier refuses; stop collecting it."),
+    Reason.FIELD_REFUSED: Problem(
+        422, "discard", "The report carries a field that this tier refuses; stop collecting it."
+    ),
     Reason.CONSENT_ABSENT: Problem(422, "discard", "This report needs a consent that its flags do not give."),
     Reason.EPOCH_CLOSED: Problem(422, "discard", "The pseudonym key of that window's epoch was destroyed."),
-    Reason.WRONG_LOCATION: Problem(421, "ask_admin", "Reports of this region may not be stored where this gate stores."),
+    Reason.WRONG_LOCATION: Problem(
+        421, "ask_admin", "Reports of this region may not be stored where this gate stores."
+    ),
     Reason.BODY_TOO_LARGE: Problem(413, "discard", "The body is over 1 MiB; post smaller batches."),
-    Reason.EXPANDED_TOO_LARGE: Problem(413, "discard", "The body is over 1 MiB after decompression; post smaller batches."),
+    Reason.EXPANDED_TOO_LARGE: Problem(
+        413, "discard", "The body is over 1 MiB after decompression; post smaller batches."
+    ),
     Reason.RATIO_TOO_HIGH: Problem(413, "discard", "The body decompresses to more than 100 times its size."),
     Reason.TOO_MANY_REPORTS: Problem(413, "discard", "More than 1,000 reports in one batch; post smaller batches."),
     Reason.BAD_COMPRESSION: Problem(400, "discard", "The body does not decompress with the coding that it names."),
-    Reason.UNSUPPORTED_CODING: Problem(415, "ask_admin", "Content-Encoding must be one of gzip, zstd, identity; never stacked."),
+    Reason.UNSUPPORTED_CODING: Problem(
+        415, "ask_admin", "Content-Encoding must be one of gzip, zstd, identity; never stacked."
+    ),
     Reason.UNSUPPORTED_MEDIA_TYPE: Problem(
         415, "ask_admin", "Content-Type must be application/avro, application/avro-sequence or application/json."
     ),
-    Reason.UNKNOWN_REPORT: Problem(404, "keep", "There is no report of that name; GET /v1/policy lists those of this tier."),
+    Reason.UNKNOWN_REPORT: Problem(
+        404, "keep", "There is no report of that name; GET /v1/policy lists those of this tier."
+    ),
     Reason.NOT_FOUND: Problem(404, "ask_admin", "There is nothing at this path; see docs/http.md."),
     Reason.METHOD_NOT_ALLOWED: Problem(405, "ask_admin", "This path does not take that method."),
     Reason.BAD_QUERY: Problem(400, "ask_admin", "The only query parameter is check=1; nothing was stored."),
@@ -157,13 +173,20 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.TOKEN_REVOKED: Problem(401, "ask_admin", "The token was revoked."),
     Reason.TOKEN_OF_ANOTHER_TIER: Problem(403, "ask_admin", "The token belongs to another tier than this endpoint."),
     Reason.TOKEN_KIND_NOT_ACCEPTED: Problem(403, "ask_admin", "This kind of token is not accepted from this network."),
-    Reason.MISDIRECTED: Problem(421, "ask_admin", "This hostname and path name no tier, or two; use the tier's own endpoint."),
+    Reason.MISDIRECTED: Problem(
+        421, "ask_admin", "This hostname and path name no tier, or two; use the tier's own endpoint."
+    ),
     Reason.RATE_EXCEEDED: Problem(429, "retry", "The tier's rate is used up for the moment."),
     Reason.CONCURRENCY_EXCEEDED: Problem(429, "retry", "The tier has as many requests under way as it may."),
-    Reason.KEY_MISSING: Problem(503, "retry", "A pseudonym key that should be there is missing; the operator must restore it."),
+    Reason.TOKENS_UNREADABLE: Problem(503, "retry", "The gate cannot read its tokens; the operator must repair them."),
+    Reason.KEY_MISSING: Problem(
+        503, "retry", "A pseudonym key that should be there is missing; the operator must restore it."
+    ),
     Reason.STORAGE_FULL: Problem(503, "retry", "The log has no space left; nothing was stored."),
     Reason.LOG_UNAVAILABLE: Problem(503, "retry", "The log cannot be written; nothing was stored."),
-    Reason.IN_DOUBT: Problem(503, "retry", "The log did not confirm in time; it may hold the report, and a retry counts once."),
+    Reason.IN_DOUBT: Problem(
+        503, "retry", "The log did not confirm in time; it may hold the report, and a retry counts once."
+    ),
     Reason.STOPPING: Problem(503, "retry", "The gate is stopping; nothing was stored."),
     Reason.INTERNAL: Problem(500, "retry", "The gate failed; nothing is said about this report."),
 }

@@ -1,4 +1,4 @@
-"""The pseudonym of a value: the same value under the same key gives the same name, and without the key nobody can tell."""
+"""The pseudonym of a value: one name for it under one key, and without the key nobody can tell whose it is."""
 
 import hmac
 

@@ -1,4 +1,5 @@
-"""Is the gate fit to take reports? A real check, made every few seconds, with hysteresis so that the answer does not flap.
+"""Is the gate fit to take reports? A real check, made every few seconds, with hysteresis so that the answer does not
+flap.
 
 A single failed check does not take a gate out of rotation, and a single good one does not put it back.
 """

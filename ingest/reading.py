@@ -42,32 +42,37 @@ class BodyReader:
             raise Rejected(Reason.STOPPING)
         if announced is not None and announced > MAX_BODY:
             raise Rejected(Reason.BODY_TOO_LARGE)
+        timeout = asyncio.timeout(self._timeout)
+        self._under_way.add(timeout)
         try:
-            async with asyncio.timeout(self._timeout) as timeout:
-                self._under_way.add(timeout)
+            async with timeout:
                 return await _whole(receive)
         except TimeoutError:
-            raise Rejected(Reason.STOPPING if self._stopping else Reason.BODY_TIMEOUT) from None
+            raise Rejected(self._why_late()) from None
         finally:
             self._under_way.discard(timeout)
+
+    def _why_late(self) -> Reason:
+        return Reason.STOPPING if self._stopping else Reason.BODY_TIMEOUT
 
 
 async def _whole(receive: Receive) -> bytes:
     event = await receive()
-    if not event.get("more_body", False) and event["type"] == "http.request":
+    if event["type"] == "http.request" and not event.get("more_body", False):
         return _bounded(event.get("body", b""))
     body = bytearray()
     while True:
         if event["type"] == "http.disconnect":
             raise Rejected(Reason.DISCONNECTED)
         body += event.get("body", b"")
-        _bounded(body)
         if not event.get("more_body", False):
-            return bytes(body)
+            return _bounded(bytes(body))
+        if len(body) > MAX_BODY:
+            raise Rejected(Reason.BODY_TOO_LARGE)
         event = await receive()
 
 
-def _bounded(body: Any) -> Any:
+def _bounded(body: bytes) -> bytes:
     if len(body) > MAX_BODY:
         raise Rejected(Reason.BODY_TOO_LARGE)
     return body

@@ -3,8 +3,8 @@
     bytes --decode--> Report --strip--> StrippedReport --record--> Entry --append--> Position
 
 Each is frozen. What crosses from HTTP into these types has no place for an address, a header or a token, so none can be
-stored by mistake. `StrippedReport` is built by `ingest.strip` alone and `Entry` by `ingest.records` alone; the log takes
-nothing but entries. `tests/test_architecture.py` holds both.
+stored by mistake. `StrippedReport` is built by `ingest.strip` alone and `Entry` by `ingest.records` alone; the log
+takes nothing but entries. `tests/test_architecture.py` holds both.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """Report -> StrippedReport: one walk over the message that checks every byte and lets through what the plan says.
 
-The walk is compiled from the plan: a step a field, each a closure that copies, coarsens, pseudonymises or drops. Nothing
-that is dropped is ever part of the output buffer. Pure: the key, the manifest's names and the time are handed in.
+The walk is compiled from the plan: a step a field, each a closure that copies, coarsens, pseudonymises or drops.
+Nothing that is dropped is ever part of the output buffer. Pure: the key, the manifest's names and the time are handed
+in.
 
 This is the only module that builds a `StrippedReport`.
 """
@@ -13,8 +14,8 @@ from typing import Protocol
 from ingest.coarsen import Names, name_coarsening, number_coarsening
 from ingest.copiers import NULL, PRESENT, Copier, Run, Step, array, copier, one_byte, record, whole_step
 from ingest.decode import FINGERPRINT_END
-from ingest.pseudonym import pseudonym
 from ingest.problems import Reason, Rejected
+from ingest.pseudonym import pseudonym
 from ingest.report import Remark, Report, StrippedReport
 from ingest.wire import encode_long, encode_string, read_int, read_long, read_present, read_string
 from schemas.avro_types import Array, Field, Map, Primitive
@@ -29,7 +30,9 @@ ACTIONS = tuple(Action(symbol) for symbol in REMARK_ACTIONS)
 class Strip(Protocol):
     """Bytes to bytes behind one seam, so that a native engine can stand in under the same contract suite."""
 
-    def __call__(self, report: Report, plan: Plan, *, names: Names, key: Callable[[], bytes], now: int) -> StrippedReport:
+    def __call__(
+        self, report: Report, plan: Plan, *, names: Names, key: Callable[[], bytes], now: int
+    ) -> StrippedReport:
         """What `plan` lets through of `report`; raises `Rejected`.
 
         `key` is called at the first value to be pseudonymised; `now` is milliseconds since the epoch, UTC.
@@ -137,7 +140,7 @@ def _then_null(inner: Copier) -> Copier:
 
 
 def _refuse(field: Field, since_ms: int, otherwise: Copier) -> Copier:
-    """Refuses the report if the field is present from that day on. The lint allows only what begins with 0 when absent."""
+    """Refuses the report if the field is present, from that day on. The lint sees to it that absence begins with 0."""
 
     def copy(buffer: bytes, at: int, out: bytearray, run: Run) -> int:
         if run.now >= since_ms and read_long(buffer, at, field.path)[0] != 0:
@@ -155,7 +158,7 @@ def _drop(field: Field) -> Copier:
     dropped = slot(field.id, Action.DROP)
     unknown = slot(UNKNOWN_FIELD, Action.DROP)
 
-    def copy(buffer: bytes, at: int, out: bytearray, run: Run) -> int:
+    def copy(buffer: bytes, at: int, out: bytearray, run: Run) -> int:  # noqa: ARG001  # nothing dropped goes there
         if may_be_absent and buffer[at] == 0:
             return at + 1
         scratch = bytearray()
@@ -164,8 +167,8 @@ def _drop(field: Field) -> Copier:
             return at
         run.touched[dropped] = run.touched.get(dropped, 0) + 1
         if names_of_its_own:
-            entries, _ = read_long(scratch, field.nullable, field.path)
-            run.touched[unknown] = run.touched.get(unknown, 0) + entries
+            count, _ = read_long(bytes(scratch), int(field.nullable), field.path)
+            run.touched[unknown] = run.touched.get(unknown, 0) + count
         return at
 
     return copy

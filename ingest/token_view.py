@@ -98,7 +98,7 @@ class TokenView:
     def check(self, token: bytes | None, now_ms: int) -> Credential:
         """The credential behind a token; about 1 µs.
 
-        Raises `Rejected`: no_token, wrong_token, token_expired, token_revoked, or internal where the store could not be
+        Raises `Rejected`: no_token, wrong_token, token_expired, token_revoked, or tokens_unreadable where the store could not be
         read for a minute.
         """
         if not token:
@@ -106,7 +106,7 @@ class TokenView:
         if (now := self._clock.monotonic()) >= self._look_at:
             self._look(now)
         if now - self._good_at > STALE_SECONDS:
-            raise Rejected(Reason.INTERNAL)
+            raise Rejected(Reason.TOKENS_UNREADABLE)
         known = self._find(token)
         if known.revoked:
             raise Rejected(Reason.TOKEN_REVOKED)
@@ -115,6 +115,7 @@ class TokenView:
         return known.credential
 
     def _find(self, token: bytes) -> _Known:
+        # The length comes first, so that no more than a token's worth of a header is ever hashed.
         if len(token) == TOKEN_LENGTH and token[:3] == b"tg_" and token[SECRET_AT - 1 : SECRET_AT] == b"_":
             known = self._known.get(token[3 : 3 + ID_LENGTH])
             if known is not None and hmac.compare_digest(known.hash, hash_secret(token[SECRET_AT:])):

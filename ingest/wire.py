@@ -2,8 +2,8 @@
 
 Rules held here:
 
-* every read is bounded by the message, and running past its end is `truncated` (an `IndexError` until `strip` or `decode`
-  names the path);
+* every read is bounded by the message, and running past its end is `truncated` (an `IndexError` until `strip` or
+  `decode` names the path);
 * whatever the Avro 1.11 specification allows is read, sized and split blocks and overlong varints included; whatever is
   outside it is refused, which fastavro does not do (docs/adr/0002);
 * what is written is the one canonical form: shortest varints, one unsized block.

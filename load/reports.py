@@ -61,7 +61,7 @@ def messages(schema: ReportSchema, *, count: int, seed: int, now: int) -> Iterat
         yield encode(schema, make_report(schema, random, now=now))
 
 
-def _value(node: AvroType, path: str, random: Random, unit: str | None = None) -> Any:
+def _value(node: AvroType, path: str, random: Random, unit: str | None = None) -> Any:  # noqa: C901, PLR0911  # one line for each Avro type
     match node:
         case Primitive("boolean"):
             return random.random() < 0.3

@@ -1,7 +1,7 @@
 """The part of Avro that a report schema may use, as a tree of frozen nodes.
 
-A report schema is decoded from bytes that strangers send, so it may use only what has a bounded, unambiguous decoding: no
-recursion, no union but `["null", T]`, no array or map whose items take no bytes, no `bytes` and no `float`. Whatever
+A report schema is decoded from bytes that strangers send, so it may use only what has a bounded, unambiguous decoding:
+no recursion, no union but `["null", T]`, no array or map whose items take no bytes, no `bytes` and no `float`. Whatever
 cannot be expressed by the nodes here cannot be in a report.
 """
 
@@ -63,8 +63,8 @@ AvroType = Primitive | Enumeration | Fixed | Array | Map | Record
 class Field:
     """A field of a record, where it stands in its report.
 
-    `id` is the field's place in the depth-first order of the report schema, from 1; `path` its dotted name from the top.
-    A named type that is used twice makes two sets of fields, so that a policy can tell them apart.
+    `id` is the field's place in the depth-first order of the report schema, from 1; `path` its dotted name from the
+    top. A named type that is used twice makes two sets of fields, so that a policy can tell them apart.
     """
 
     id: int
@@ -130,7 +130,9 @@ class TreeBuilder:
     def _items(self, spec: Any, *, path: str, namespace: str) -> AvroType:
         node = self._type(spec, path=path, namespace=namespace)
         if isinstance(node, Record) and not node.fields:
-            raise UnsupportedSchema(f"{path}: items that take no bytes make five bytes of input claim millions of items")
+            raise UnsupportedSchema(
+                f"{path}: items that take no bytes make five bytes of input claim millions of items"
+            )
         return node
 
     def _define(self, spec: Mapping[str, Any], *, path: str, namespace: str) -> AvroType:

@@ -46,9 +46,11 @@ class Catalogue:
 
 
 def load_catalogue(*, reports: Path = REPORTS_DIRECTORY, tiers: Path = TIERS_DIRECTORY) -> Catalogue:
-    """The catalogue of two directories; raises `ContractError` with everything that is wrong, not the first thing only."""
+    """The catalogue of two directories; raises `ContractError` with everything that is wrong, not the first thing."""
     findings: list[Finding] = []
-    schemas = {file: schema for file in _files(reports, "*.avsc") if (schema := _try(load_report_schema, file, findings))}
+    schemas = {
+        file: schema for file in _files(reports, "*.avsc") if (schema := _try(load_report_schema, file, findings))
+    }
     policies = {file: tier for file in _files(tiers, "*.toml") if (tier := _try(load_tier, file, findings))}
     findings.extend(contract_findings(schemas, policies))
     if findings:

@@ -1,7 +1,7 @@
-"""May data written under one schema be read under another, and if not, where and why not?
+"""May data written under one schema be read under another: and if not, where and why.
 
-The verdict is that of the Apache Avro project's own checker; this module only says it in the words of a person who has two
-files side by side.
+The verdict is that of the Apache Avro project's own checker; this module only says it in the words of a person who has
+two files side by side.
 """
 
 import json
@@ -55,7 +55,7 @@ def policy_incompatibilities(old: Catalogue, new: Catalogue, tier: str) -> Itera
 
 
 def tightening_incompatibilities(catalogue: Catalogue) -> Iterator[tuple[str, Incompatibility]]:
-    """Whether moving a report between any two tiers' policies would break a topic's readers: the FULL_TRANSITIVE lint."""
+    """Whether moving a report between two tiers' policies would break a reader: the FULL_TRANSITIVE lint."""
     for (name, fingerprint), plan in catalogue.plans.items():
         for (other, other_fingerprint), other_plan in catalogue.plans.items():
             if fingerprint == other_fingerprint and name < other:

@@ -1,9 +1,9 @@
 """How a contract file is refused: which file, which line, what is wrong, and what mends it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Iterable
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from schemas.avro_types import PRIVACY_CLASSES, walk
+from schemas.avro_types import PRIVACY_CLASSES, Array, Map, walk
 from schemas.errors import Finding, nearest
 from schemas.output_schema import RESERVED_NAMES
 from schemas.permissible import rule_findings
@@ -17,6 +17,8 @@ from schemas.report_schema import PREAMBLE, ReportSchema
 from schemas.stricter import stricter_findings
 from schemas.tier import Tier
 from schemas.toml_lines import line_of
+
+TomlPath = tuple[int | str, ...]
 
 LAST_OF_HEADER = "attributes"
 """The header ends with the free-form attributes; what follows belongs to the report."""
@@ -70,32 +72,41 @@ def _header(schema: ReportSchema) -> list[object] | None:
 def _tier_findings(file: Path, tier: Tier, schemas: Iterable[ReportSchema]) -> Iterator[Finding]:
     schemas = tuple(schemas)
     text = file.read_text(encoding="utf-8")
-    names = {schema.name for schema in schemas}
-    paths = {path for schema in schemas for path in schema.fields}
-
-    def line(index: int) -> int:
-        return line_of(text, ("rule", index))
-
     if file.stem != tier.name:
         fix = f"rename the file to {tier.name}.toml"
         yield Finding(str(file), line_of(text, ("tier",)), f"the file of tier {tier.name} has another name", fix)
-    for key, mentioned in (("reports", tier.reports), ("requires_consent", tuple(tier.requires_consent))):
-        for name in mentioned:
-            if name not in names:
-                yield Finding(str(file), line_of(text, (key,)), f"{key}: no report {name}", nearest(name, names))
-    for index, entry in enumerate(tier.refuse_if_present):
-        if entry.field not in paths:
-            place = line_of(text, ("refuse_if_present", index))
-            yield Finding(str(file), place, f"no report has a field {entry.field}", nearest(entry.field, paths))
-    for index, rule in enumerate(tier.rules):
-        for name in rule.reports:
-            if name not in names:
-                yield Finding(str(file), line(index), f"no report {name}", nearest(name, names))
-        for path in rule.fields:
-            if path not in paths:
-                yield Finding(str(file), line(index), f"no report has a field {path}", nearest(path, paths))
+    for path, name in _mentioned_reports(tier):
+        names = {schema.name for schema in schemas}
+        if name not in names:
+            yield Finding(str(file), line_of(text, path), f"there is no report {name}", nearest(name, names))
+    for path, name in _mentioned_fields(tier):
+        fields = {field for schema in schemas for field in schema.fields}
+        if name not in fields:
+            yield Finding(str(file), line_of(text, path), f"no report has a field {name}", nearest(name, fields))
     for schema in schemas:
-        yield from rule_findings(schema, tier, file=str(file), line=line)
+        yield from _refusal_findings(file, text, tier, schema)
+        yield from rule_findings(schema, tier, file=str(file), line=lambda index: line_of(text, ("rule", index)))
+
+
+def _mentioned_reports(tier: Tier) -> Iterator[tuple[TomlPath, str]]:
+    yield from ((("reports",), name) for name in tier.reports)
+    yield from ((("requires_consent", name), name) for name in tier.requires_consent)
+    yield from ((("rule", index), name) for index, rule in enumerate(tier.rules) for name in rule.reports)
+
+
+def _mentioned_fields(tier: Tier) -> Iterator[tuple[TomlPath, str]]:
+    yield from ((("refuse_if_present", index), entry.field) for index, entry in enumerate(tier.refuse_if_present))
+    yield from ((("rule", index), name) for index, rule in enumerate(tier.rules) for name in rule.fields)
+
+
+def _refusal_findings(file: Path, text: str, tier: Tier, schema: ReportSchema) -> Iterator[Finding]:
+    """A field can be refused only if it can be absent: null, or an empty array or map."""
+    for index, entry in enumerate(tier.refuse_if_present):
+        field = schema.fields.get(entry.field)
+        if field is not None and not field.nullable and not isinstance(field.type, Array | Map):
+            problem = f"{schema.label}, {entry.field}: always present, so every report would be refused"
+            fix = "refuse only fields that can be null or empty"
+            yield Finding(str(file), line_of(text, ("refuse_if_present", index)), problem, fix)
 
 
 def _hostname_findings(tiers: Mapping[Path, Tier]) -> Iterator[Finding]:
@@ -116,7 +127,9 @@ def _strictness_findings(tiers: Mapping[Path, Tier], schemas: Iterable[ReportSch
             continue
         looser = by_name.get(tier.stricter_than)
         if looser is None:
-            yield Finding(str(file), 0, f"stricter_than: no tier {tier.stricter_than}", nearest(tier.stricter_than, by_name))
+            yield Finding(
+                str(file), 0, f"stricter_than: no tier {tier.stricter_than}", nearest(tier.stricter_than, by_name)
+            )
             continue
         for schema in schemas:
             yield from stricter_findings(schema, tier, looser, file=str(file))

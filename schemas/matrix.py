@@ -1,4 +1,4 @@
-"""Tier x report x field x action x why: the policies as a table, generated from the compiled plans and from nothing else."""
+"""Tier x report x field x action x why: the policies as a table, made from the compiled plans and nothing else."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

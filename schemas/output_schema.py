@@ -1,7 +1,8 @@
 """The schema of a stripped record: what a plan lets through, and nothing else.
 
-Every field that a policy can name is `["null", T]` with default null; a container kept whole keeps its inner fields as the
-report schema has them. The record begins with what made it (report schema, policy version, plan) and ends with its remarks.
+Every field that a policy can name is `["null", T]` with default null; a container kept whole keeps its inner fields as
+the report schema has them. The record begins with what made it (report schema, policy version, plan) and ends with its
+remarks.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class Planned(Protocol):
 
 
 def output_schema(label: str, name: str, fields: Sequence[Planned]) -> dict[str, Any]:
-    """The output schema of report `label` (`route_window.v1`), as a record called `name` with what survives of `fields`."""
+    """The output schema of report `label` (`route_window.v1`): a record `name` with what survives of `fields`."""
     writer = _Writer(f"tidegate.stripped.{label}")
     return {
         "type": "record",
@@ -93,10 +94,10 @@ class _Writer:
 
     def _type(self, node: AvroType) -> Any:
         match node:
-            case Primitive(name, None):
-                return name
-            case Primitive(name, logical):
-                return {"type": name, "logicalType": logical}
+            case Primitive(primitive, None):
+                return primitive
+            case Primitive(primitive, logical):
+                return {"type": primitive, "logicalType": logical}
             case Array(items):
                 return {"type": "array", "items": self._type(items)}
             case Map(values):
@@ -119,7 +120,12 @@ class _Writer:
     def _whole(self, field: Field) -> dict[str, Any]:
         kind = self._type(field.type)
         default = {"default": field.default} if field.has_default else {}
-        return {"name": field.name, "type": ["null", kind] if field.nullable else kind, **default, **_annotations(field)}
+        return {
+            "name": field.name,
+            "type": ["null", kind] if field.nullable else kind,
+            **default,
+            **_annotations(field),
+        }
 
 
 def _annotations(field: Field) -> dict[str, str | None]:

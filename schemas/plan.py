@@ -1,9 +1,9 @@
 """(report schema x tier policy) compiled once into a plan: what happens to each field, and the schema of what is left.
 
 The output schema has no place for a dropped field, so a stripped record cannot hold one, whatever the code does. Every
-output field that a policy can name is `["null", T]` with default null, so that tightening and loosening a policy keep old
-and new records readable both ways (docs/adr/0003). A container that a rule names is kept whole, with its inner fields as
-the report schema has them.
+output field that a policy can name is `["null", T]` with default null, so that tightening and loosening a policy keep
+old and new records readable both ways (docs/adr/0003). A container that a rule names is kept whole, with its inner
+fields as the report schema has them.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ NOT_NAMED = "No rule of this tier names the field, and what is not named is drop
 
 @dataclass(frozen=True, slots=True)
 class PlannedField:
-    """What one field meets. `children` is not None for a container that is descended into; its own rule is then moot."""
+    """What one field meets. `children` is set for a container that is descended into; its own rule is then moot."""
 
     field: Field
     rule: Rule
@@ -99,7 +99,7 @@ class Plan:
         return SINGLE_OBJECT_MARKER + self.output_fingerprint
 
     def readable(self, body: bytes) -> dict[str, Any]:
-        """A stripped body as a JSON object for people: what was not kept is left out, times are RFC 3339, bytes are hex."""
+        """A stripped body as a JSON object for people: without what was not kept, times as RFC 3339, bytes as hex."""
         kept: dict[str, Any] = _readable(fastavro.schemaless_reader(BytesIO(body), self.output_parsed, None))
         return kept
 
@@ -121,7 +121,7 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """8 bytes of SHA-256 over the report schema's fingerprint and every field's rule: equal only if stripping is."""
+        """8 bytes of SHA-256 over the report schema's fingerprint and every field's rule: equal if stripping is."""
         rules = [(planned.field.path, _what_it_does(planned)) for planned in planned_leaves(self.fields)]
         described = json.dumps([self.schema.fingerprint.hex(), self.tier.name, rules], sort_keys=True, default=str)
         return hashlib.sha256(described.encode()).digest()[:8]
@@ -156,7 +156,9 @@ def planned_leaves(fields: tuple[PlannedField, ...]) -> Iterator[PlannedField]:
 
 def compile_plan(schema: ReportSchema, tier: Tier) -> Plan:
     """The plan of `tier` for `schema`, two that `schemas.lint` has nothing to say about."""
-    rules = {path: rule for rule in tier.rules if applies(rule, schema) for path in rule.fields if path in schema.fields}
+    rules = {
+        path: rule for rule in tier.rules if applies(rule, schema) for path in rule.fields if path in schema.fields
+    }
     refused = {entry.field: entry.since_ms for entry in tier.refuse_if_present}
     fields = tuple(_planned(field, rules, refused) for field in schema.root.fields)
     output = output_schema(schema.label, schema.root.name.rpartition(".")[2], fields)

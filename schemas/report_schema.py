@@ -1,7 +1,7 @@
 """A report schema as loaded from its file: immutable, fingerprinted, with every field findable by its path.
 
-A file `schemas/reports/<report>.v<n>.avsc` never changes once released: devices send its fingerprint, and the log refers
-to it. A change is a new file with the next version.
+A file `schemas/reports/<report>.v<n>.avsc` never changes once released: devices send its fingerprint, and the log
+refers to it. A change is a new file with the next version.
 """
 
 import json
@@ -78,7 +78,9 @@ def load_report_schema(file: Path) -> ReportSchema:
     """The report schema in `file`; raises `ContractError` if it is not one."""
     match = FILE_NAME.fullmatch(file.name)
     if match is None:
-        raise refuse(file, "the file's name is not <report>.v<n>.avsc", fix="rename it, for instance route_window.v2.avsc")
+        raise refuse(
+            file, "the file's name is not <report>.v<n>.avsc", fix="rename it, for instance route_window.v2.avsc"
+        )
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         fastavro.parse_schema(document)
@@ -88,7 +90,9 @@ def load_report_schema(file: Path) -> ReportSchema:
     except UnsupportedSchema as error:
         raise refuse(file, str(error), fix="see the list of allowed types in schemas/avro_types.py") from None
     except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, KeyError, TypeError) as error:
-        raise refuse(file, f"not an Avro schema: {error!r}", fix="see the Avro specification, Schema Declaration") from None
+        raise refuse(
+            file, f"not an Avro schema: {error!r}", fix="see the Avro specification, Schema Declaration"
+        ) from None
     return ReportSchema(
         name=match["report"],
         version=int(match["version"]),

@@ -1,4 +1,4 @@
-"""Does a stricter tier keep more than the looser one anywhere? Compared field by field, on what each rule lets through."""
+"""Does a stricter tier keep more than the looser one anywhere? Compared field by field, by what a rule lets through."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
 """A compliance tier as its TOML file says it: who may post, what may be kept, and why.
 
-Unknown keys, actions and units of coarsening are refused: a policy that is not understood in full is not in force at all.
-A field that no rule names is dropped.
+Unknown keys, actions and units of coarsening are refused: a policy that is not understood in full is not in force at
+all. A field that no rule names is dropped.
 """
 
 import tomllib
@@ -172,13 +172,7 @@ class CoarsenKnown(KeepingRule):
 
 
 CoarsenRule = (
-    CoarsenFloorHour
-    | CoarsenCeilHour
-    | CoarsenVersion
-    | CoarsenAddress
-    | CoarsenBucket
-    | CoarsenAllowed
-    | CoarsenKnown
+    CoarsenFloorHour | CoarsenCeilHour | CoarsenVersion | CoarsenAddress | CoarsenBucket | CoarsenAllowed | CoarsenKnown
 )
 
 
@@ -263,7 +257,9 @@ def load_tier(file: Path) -> Tier:
     try:
         return Tier.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise refuse(file, f"not TOML: {error}", fix="correct the syntax at that line", line=_line_in(str(error))) from None
+        raise refuse(
+            file, f"not TOML: {error}", fix="correct the syntax at that line", line=_line_in(str(error))
+        ) from None
     except ValidationError as error:
         raise ContractError(_finding(file, text, detail) for detail in error.errors()) from None
 

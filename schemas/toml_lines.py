@@ -1,4 +1,5 @@
-"""Where in a TOML text a key stands: neither tomllib nor pydantic remembers lines, and a refusal without one is half a refusal.
+"""Where in a TOML text a key stands: neither tomllib nor pydantic remembers lines, and a refusal without one is half a
+refusal.
 
 Reads table headers and `key =` lines only, which is all that policy files are made of; for anything fancier the nearest
 enclosing line is returned, never a wrong file.

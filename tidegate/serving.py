@@ -5,6 +5,7 @@ import contextlib
 import secrets
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from random import SystemRandom
 from typing import Any
@@ -43,7 +44,7 @@ Announce = Callable[[dict[str, Any]], None]
 LOG_DIRECTORY = "log"
 PURGE_EVERY_SECONDS = 3600.0
 GRACEFUL_SECONDS = 8
-"""What uvicorn gives requests under way; with the final outcomes and a flush the process ends within 10 s of SIGTERM."""
+"""What uvicorn gives requests under way; with the final outcomes the process ends within 10 s of SIGTERM."""
 
 
 class Serving:
@@ -105,7 +106,7 @@ class Serving:
     def _uvicorn(self, app: App) -> uvicorn.Config:
         settings = self._settings
         return uvicorn.Config(
-            app,  # type: ignore[arg-type]  # uvicorn spells the ASGI types as TypedDicts; ours are mappings
+            app,
             loop="uvloop",
             http="httptools",
             lifespan="off",
@@ -165,7 +166,7 @@ class Serving:
         know([*catalogue.tiers, *catalogue.latest])
         self._tracing.adopt(catalogue)
         self._gate.put_in_force(catalogue)
-        self._metrics.reloaded(ReloadResult.ACCEPTED)
+        self._metrics.reloaded(ReloadResult.APPLIED)
         for tier in catalogue.tiers.values():
             log(Event.POLICY_RELOADED, tier=tier.name, version=tier.version)
 
@@ -194,9 +195,19 @@ class Serving:
     async def _purge_keys(self) -> None:
         """Destroy the pseudonym keys whose time has passed, hourly: a pseudonym expires with its key."""
         while True:
-            for tier in self._gate.rules.catalogue.tiers.values():
-                self._keyring.purge(tier.name, horizon_days=tier.horizon_days, now_ms=self._clock.now_ms())
+            try:
+                self._purge_once()
+            except (OSError, sqlite3.Error) as error:
+                log(Event.TASK_FAILED, error=error)
             await asyncio.sleep(PURGE_EVERY_SECONDS)
+
+    def _purge_once(self) -> None:
+        tiers = self._gate.rules.catalogue.tiers
+        # A tier that was taken out of the policies still has keys; the longest horizon in force is long enough for them.
+        longest = max(tier.horizon_days for tier in tiers.values())
+        for name in {*tiers, *(record.tier for record in self._keyring.epochs())}:
+            horizon = tiers[name].horizon_days if name in tiers else longest
+            self._keyring.purge(name, horizon_days=horizon, now_ms=self._clock.now_ms())
 
 
 class _Server(uvicorn.Server):
@@ -207,7 +218,7 @@ class _Server(uvicorn.Server):
         self._tell_started = started
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """Nothing: uvicorn would raise the signal again at the end, and the final outcomes would be lost."""
         yield
 
@@ -217,7 +228,7 @@ class _Server(uvicorn.Server):
             self._tell_started(sockets[0].getsockname()[:2])
 
 
-def _readiness_changed(ready: bool) -> None:
+def _readiness_changed(ready: bool) -> None:  # noqa: FBT001  # the callback of `watch`
     log(Event.READINESS_BACK if ready else Event.READINESS_LOST)
 
 

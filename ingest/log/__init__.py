@@ -23,7 +23,10 @@ class InDoubt(Exception):
 
 
 class LogReader(Protocol):
-    """The reading half of a log. A reader may live in another process than the writer."""
+    """The reading half of a log. A reader may live in another process than the writer.
+
+    `partitions` and `read` raise `LogUnavailable` when the log cannot be read now, and after `close`.
+    """
 
     async def partitions(self) -> Sequence[Partition]:
         """Every partition that holds, or held, an entry; sorted."""

@@ -111,10 +111,10 @@ class GroupCommit:
     def _give_way(self) -> None:
         """Sleeps for a moment, and again every now and then, until the commit that is running has ended.
 
-        Between two statements the writer's thread needs Python's interpreter lock. A loop without a pause lets go of it
-        only while it polls its sockets, for a microsecond, and takes it back before the writer has woken; and because it
-        was let go of, the interpreter never forces the switch either (bpo-7946). Measured under a saturated loop: single
-        commits took up to 7 s without these naps, and 26 ms with them. A loop with pauses never comes here.
+        Between two statements the writer's thread needs Python's interpreter lock. A loop without a pause lets go of
+        it only while it polls its sockets, for a microsecond, and takes it back before the writer has woken; and
+        because it was let go of, the interpreter never forces the switch either (bpo-7946). Measured under a saturated
+        loop: a commit took up to 7 s without these naps, and 27 ms with them. A loop with pauses rarely comes here.
         """
         time.sleep(GIVE_WAY_FOR_SECONDS)
         self._nap = asyncio.get_running_loop().call_later(GIVE_WAY_EVERY_SECONDS, self._give_way)

@@ -68,7 +68,6 @@ def create_private(directory: Path) -> None:
     file = directory / FILE_NAME
     # Never opened when it exists: closing any descriptor of it would drop the POSIX locks that SQLite holds on it.
     if file.exists():
-        file.chmod(0o600)
         return
     os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     for changed in (directory, directory.parent):
@@ -90,8 +89,11 @@ def open_writer(directory: Path) -> sqlite3.Connection:
     """
     file = directory / FILE_NAME
     with _closed_on_failure(file, f"{file.absolute().as_uri()}?mode=rw") as connection:
-        if _is_new(connection, file):
-            connection.execute("PRAGMA journal_mode = WAL")
+        new = _is_new(connection, file)
+        (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if journal != "wal":
+            raise CannotOpenLog(f"{directory} is on a file system without shared memory: put the log on a local disk")
+        if new:
             connection.executescript(
                 f"BEGIN; {statement('schema')} PRAGMA application_id = {APPLICATION_ID}; "
                 f"PRAGMA user_version = {VERSION}; COMMIT;"

@@ -13,6 +13,14 @@ data_option = click.option(
     help="The gate's data directory, as given to `tidegate serve`.",
 )
 
+tiers_option = click.option(
+    "--tiers",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    envvar="TIDEGATE_TIERS",
+    show_envvar=True,
+    help="Directory of the policy files, as given to `tidegate serve`; without it those that ship.",
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +20,7 @@ from ingest.state_file import StateFileError
 from ingest.tokens import FILE_NAME, ID_LENGTH, IssuedToken, Token, TokenNotLiveError, TokenStore, UnknownTokenError
 from schemas.errors import ContractError, nearest
 from schemas.tier import TokenKind
-from tidegate.cli.data_directory import data_option, json_option, require_file
+from tidegate.cli.data_directory import data_option, json_option, require_file, tiers_option
 
 UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 LONGEST_DAYS = 3650
@@ -45,18 +45,6 @@ class Duration(click.ParamType[int]):
         return span
 
 
-class TierName(click.ParamType[str]):
-    """The name of a tier that a policy file declares."""
-
-    name = "tier"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        tiers = declared_tiers()
-        if value not in tiers:
-            self.fail(f"there is no tier {value!r}; {nearest(str(value), tiers)}", param, ctx)
-        return str(value)
-
-
 class Label(click.ParamType[str]):
     """The operator's own words about a token: one printable line."""
 
@@ -69,12 +57,12 @@ class Label(click.ParamType[str]):
         return label
 
 
-def declared_tiers() -> tuple[str, ...]:
-    """The tiers of the catalogue; broken contract files end the command with what is wrong with them."""
-    from schemas.catalogue import load_catalogue
+def declared_tiers(directory: Path | None) -> tuple[str, ...]:
+    """The tiers of the policy files; broken contract files end the command with what is wrong with them."""
+    from schemas.catalogue import TIERS_DIRECTORY, load_catalogue
 
     try:
-        return tuple(load_catalogue().tiers)
+        return tuple(load_catalogue(tiers=directory or TIERS_DIRECTORY).tiers)
     except ContractError as error:
         raise click.ClickException(f"the policies cannot be read:\n{error}") from None
 
@@ -92,7 +80,8 @@ def token_group() -> None:
 
 @token_group.command("new")
 @data_option
-@click.option("--tier", type=TierName(), required=True, help="The compliance tier that the token may post to.")
+@tiers_option
+@click.option("--tier", required=True, help="The compliance tier that the token may post to.")
 @click.option(
     "--kind",
     type=click.Choice(get_args(TokenKind)),
@@ -103,7 +92,7 @@ def token_group() -> None:
 @click.option("--label", type=Label(), required=True, help="Your own words, to find it again. Shown in lists only.")
 @click.option("--lifetime", type=Duration(), default="90d", show_default=True, help="How long it is good for.")
 @json_option
-def new(data: Path, tier: str, kind: TokenKind, label: str, lifetime: int, as_json: bool) -> None:
+def new(data: Path, tiers: Path | None, tier: str, kind: TokenKind, label: str, lifetime: int, as_json: bool) -> None:
     """Make a token.
 
     The token is printed alone on stdout, so that it can be piped; what to know about it goes to stderr.
@@ -113,6 +102,7 @@ def new(data: Path, tier: str, kind: TokenKind, label: str, lifetime: int, as_js
       tidegate token new --data /var/lib/tidegate --tier managed --label laptops-2026 --kind class
       tidegate token new --data ./data --tier byod --label "field trial" --lifetime 14d > token.txt
     """  # noqa: D301 - \b keeps click from joining the lines
+    _require_tier(tier, known=(), tiers=tiers)
     with _store(data / FILE_NAME) as store:
         issued = store.new(tier=tier, kind=kind, label=label, lifetime_ms=lifetime)
     _show_issued(issued, as_json=as_json)
@@ -120,9 +110,10 @@ def new(data: Path, tier: str, kind: TokenKind, label: str, lifetime: int, as_js
 
 @token_group.command("list")
 @data_option
+@tiers_option
 @click.option("--tier", help="Only the tokens of this tier.")
 @json_option
-def list_tokens(data: Path, tier: str | None, as_json: bool) -> None:
+def list_tokens(data: Path, tiers: Path | None, tier: str | None, as_json: bool) -> None:
     """List every token that was ever made.
 
     Oldest first, and never a secret. The state is live, replaced (rotated, still good until it expires), expired or
@@ -135,7 +126,9 @@ def list_tokens(data: Path, tier: str | None, as_json: bool) -> None:
     """  # noqa: D301 - as above
     with _store(_existing(data)) as store:
         tokens = store.tokens()
-    _require_tier(tier, tokens)
+    if tier is not None:
+        # A tier that has tokens may be gone from the policies by now, so those count as well as the declared ones.
+        _require_tier(tier, known={token.tier for token in tokens}, tiers=tiers)
     chosen = [token for token in tokens if tier in (None, token.tier)]
     if as_json:
         click.echo(json.dumps([_document(token) for token in chosen], indent=2))
@@ -240,11 +233,11 @@ def _unknown(public: str, known: list[str]) -> str:
     return f"no token has the id {public}; {hint}"
 
 
-def _require_tier(tier: str | None, tokens: list[Token]) -> None:
-    """A tier that has tokens may be gone from the policies by now, so those count as well as the declared ones."""
-    known = {token.tier for token in tokens}
-    if tier is not None and tier not in known and tier not in (known := known | set(declared_tiers())):
-        raise click.BadParameter(f"there is no tier {tier!r}; {nearest(tier, known)}", param_hint="--tier")
+def _require_tier(tier: str, *, known: Collection[str], tiers: Path | None) -> None:
+    if tier not in known and tier not in (declared := declared_tiers(tiers)):
+        raise click.BadParameter(
+            f"there is no tier {tier!r}; {nearest(tier, {*known, *declared})}", param_hint="--tier"
+        )
 
 
 def _existing(data: Path) -> Path:
