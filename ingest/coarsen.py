@@ -26,10 +26,10 @@ OTHER = b"other"
 
 MS_PER_HOUR = 3_600_000
 
-VERSION = re.compile(rb"[0-9]{1,6}(?:\.[0-9]{1,6}){0,7}")
-"""Dotted numbers of at most six digits: enough for any version, too little for a serial number in one part."""
+NUMBER = rb"[0-9]{1,6}"
+"""At most six digits: enough for any part of a version, too little for a serial number in one part."""
 
-SUFFIX = re.compile(rb"[-+ ].*", re.DOTALL)
+SUFFIX = rb"(?:[-+ ].*)?"
 """`-beta.2`, `+build` and what Windows writes after a blank: never kept."""
 
 Names = Mapping[KnownNames, frozenset[bytes]]
@@ -60,12 +60,12 @@ def bucket(bounds: tuple[int, ...]) -> NumberCoarsening:
 
 def version(parts: int) -> NameCoarsening:
     """Dotted versions keep their first `parts` numbers and lose any suffix; anything else is `other`."""
+    kept = rb"(%b(?:\.%b){0,%d})" % (NUMBER, NUMBER, parts - 1)
+    pattern = re.compile(rb"%b(?:\.%b)*%b" % (kept, NUMBER, SUFFIX), re.DOTALL)
 
     def coarsen(name: bytes, _: Names) -> bytes:
-        numbers = SUFFIX.sub(b"", name, count=1)
-        if not VERSION.fullmatch(numbers):
-            return OTHER
-        return b".".join(numbers.split(b".")[:parts])
+        match = pattern.fullmatch(name)
+        return match[1] if match else OTHER
 
     return coarsen
 

@@ -4,7 +4,7 @@ Rules held here: an event has a name, a level and declared fields; the kind of a
 from, and no kind admits something out of a request. `ingest.logs` refuses an undeclared field and prints a value of the
 wrong kind as "other".
 
-Adding an event: add it to `Event` and `EVENTS`; `tests/ingest/test_logs.py` checks every call in the code against them.
+Adding an event: add it to `Event` and `EVENTS`; `tests/ingest/test_events.py` checks every call in the code against them.
 """
 
 import logging

@@ -26,6 +26,8 @@ def read_long(buffer: bytes, at: int, path: str) -> tuple[int, int]:
     """The zig-zag varint at `at` and the place after it; refuses over 10 bytes and over 64 bits."""
     byte = buffer[at]
     at += 1
+    if byte < 0x80:
+        return (byte >> 1) ^ -(byte & 1), at
     number = byte & 0x7F
     shift = 7
     while byte & 0x80:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.errors import ContractError, Finding, refuse
-from schemas.lint import contract_findings
+from schemas.lint import contract_findings, policy_findings
 from schemas.plan import Plan, compile_plan
 from schemas.report_schema import ReportSchema, load_report_schema
 from schemas.tier import Tier, load_tier
@@ -65,6 +65,20 @@ def load_catalogue(*, reports: Path = REPORTS_DIRECTORY, tiers: Path = TIERS_DIR
             if schema.name in tier.reports
         },
     )
+
+
+def load_plans(policy: Path, *, reports: Path = REPORTS_DIRECTORY) -> dict[str, Plan]:
+    """The plans of one policy file on its own, by report label; raises `ContractError`.
+
+    For comparing two versions of a policy: the file may have any name, and what is said about other tiers is not
+    checked.
+    """
+    schemas = [load_report_schema(file) for file in _files(reports, "*.avsc")]
+    tier = load_tier(policy)
+    findings = tuple(policy_findings(policy, tier, schemas))
+    if findings:
+        raise ContractError(findings)
+    return {schema.label: compile_plan(schema, tier) for schema in schemas if schema.name in tier.reports}
 
 
 def _files(directory: Path, pattern: str) -> list[Path]:

@@ -30,7 +30,8 @@ def contract_findings(schemas: Mapping[Path, ReportSchema], tiers: Mapping[Path,
         yield from _schema_findings(file, schema)
     yield from _header_findings(schemas)
     for file, tier in tiers.items():
-        yield from _tier_findings(file, tier, schemas.values())
+        yield from _file_name_findings(file, tier)
+        yield from policy_findings(file, tier, schemas.values())
     yield from _hostname_findings(tiers)
     yield from _strictness_findings(tiers, schemas.values())
 
@@ -69,12 +70,17 @@ def _header(schema: ReportSchema) -> list[object] | None:
     return fields[: ends[0] + 1] if ends else None
 
 
-def _tier_findings(file: Path, tier: Tier, schemas: Iterable[ReportSchema]) -> Iterator[Finding]:
+def _file_name_findings(file: Path, tier: Tier) -> Iterator[Finding]:
+    if file.stem != tier.name:
+        line = line_of(file.read_text(encoding="utf-8"), ("tier",))
+        fix = f"rename the file to {tier.name}.toml"
+        yield Finding(str(file), line, f"the file of tier {tier.name} has another name", fix)
+
+
+def policy_findings(file: Path, tier: Tier, schemas: Iterable[ReportSchema]) -> Iterator[Finding]:
+    """Everything wrong with one policy, whatever its file is called and whatever other tiers there are."""
     schemas = tuple(schemas)
     text = file.read_text(encoding="utf-8")
-    if file.stem != tier.name:
-        fix = f"rename the file to {tier.name}.toml"
-        yield Finding(str(file), line_of(text, ("tier",)), f"the file of tier {tier.name} has another name", fix)
     for path, name in _mentioned_reports(tier):
         names = {schema.name for schema in schemas}
         if name not in names:

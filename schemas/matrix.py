@@ -1,6 +1,6 @@
 """Tier x report x field x action x why: the policies as a table, made from the compiled plans and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,9 +24,32 @@ class MatrixRow:
     refused_from: str | None
     why: str
 
+    @property
+    def decision(self) -> tuple[str | None, ...]:
+        """What the policy says, whatever the field is called: rows with one decision can be told together."""
+        return self.action, self.how, self.consent, self.refused_from, self.why
+
     def as_dict(self) -> dict[str, Any]:
         """The row as a JSON object; what does not apply is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows of one tier that hold alike in all of `reports` (their labels); `tier` may take other reports as well."""
+
+    tier: str
+    policy_version: int
+    reports: tuple[str, ...]
+    rows: tuple[MatrixRow, ...]
+
+    @property
+    def groups(self) -> list[list[MatrixRow]]:
+        """The rows with one decision together, in the order in which the decisions first occur."""
+        groups: dict[tuple[str | None, ...], list[MatrixRow]] = {}
+        for row in self.rows:
+            groups.setdefault(row.decision, []).append(row)
+        return list(groups.values())
 
 
 COLUMNS = tuple(MatrixRow.__dataclass_fields__)
@@ -44,6 +67,29 @@ def plan_rows(plan: Plan) -> Iterator[MatrixRow]:
     """The rows of one plan: a row for each field that a rule decides over, a container kept whole being one."""
     for planned in planned_leaves(plan.fields):
         yield _row(plan, planned)
+
+
+def rows_about(plan: Plan, path: str) -> Iterator[MatrixRow]:
+    """The rows that decide over the field at `path`: its own, that of what contains it, or those of what is in it."""
+    for row in plan_rows(plan):
+        if f"{path}.".startswith(f"{row.field}.") or row.field.startswith(f"{path}."):
+            yield row
+
+
+def sections(rows: Iterable[MatrixRow]) -> Iterator[Section]:
+    """The rows for a person: per tier, first what all of its reports have in common, then what each adds."""
+    tiers: dict[tuple[str, int], dict[str, list[MatrixRow]]] = {}
+    for row in rows:
+        tiers.setdefault((row.tier, row.policy_version), {}).setdefault(row.report, []).append(row)
+    for (tier, version), reports in tiers.items():
+        common = set.intersection(*({(row.field, row.decision) for row in report} for report in reports.values()))
+        if len(reports) > 1 and common:
+            first = next(iter(reports.values()))
+            shared = tuple(row for row in first if (row.field, row.decision) in common)
+            yield Section(tier, version, tuple(reports), shared)
+        for label, report in reports.items():
+            own = tuple(row for row in report if len(reports) == 1 or (row.field, row.decision) not in common)
+            yield Section(tier, version, (label,), own)
 
 
 def _row(plan: Plan, planned: PlannedField) -> MatrixRow:

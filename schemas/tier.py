@@ -231,6 +231,13 @@ class Tier(Strict):
         """The locations where reports of `region` may be stored; `*` stands for any location."""
         return self.residency.get(region or "*", self.residency.get("*", ()))
 
+    @field_validator("name")
+    @classmethod
+    def _not_the_label_of_no_tier(cls, name: str) -> str:
+        if name == "none":
+            raise ValueError("none is how requests without a tier are counted; choose another name")
+        return name
+
     @field_validator("hostnames")
     @classmethod
     def _lower_case(cls, hostnames: tuple[str, ...]) -> tuple[str, ...]:

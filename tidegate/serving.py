@@ -43,7 +43,7 @@ Announce = Callable[[dict[str, Any]], None]
 
 LOG_DIRECTORY = "log"
 PURGE_EVERY_SECONDS = 3600.0
-GRACEFUL_SECONDS = 8
+GRACEFUL_SECONDS = 4
 """What uvicorn gives requests under way; with the final outcomes the process ends within 10 s of SIGTERM."""
 
 
@@ -73,8 +73,8 @@ class Serving:
         with listening(self._settings) as listener, self._signals(loop, server):
             async with self._background():
                 await server.serve(sockets=[listener])
-        self._metrics.shutdown()
-        self._tracing.shutdown()
+        # Together: each may wait for a collector that does not answer.
+        await asyncio.gather(asyncio.to_thread(self._metrics.shutdown), asyncio.to_thread(self._tracing.shutdown))
         await self._log.close()
         self._tokens.close()
         self._keyring.close()
@@ -181,6 +181,8 @@ class Serving:
             asyncio.create_task(watch(self._gate.readiness, self._gate.healthy, changed=_readiness_changed)),
             asyncio.create_task(self._purge_keys()),
         ]
+        for task in (outcomes, *others):
+            task.add_done_callback(_tell_if_failed)
         try:
             yield
         finally:
@@ -226,6 +228,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if sockets:
             self._tell_started(sockets[0].getsockname()[:2])
+
+
+def _tell_if_failed(task: asyncio.Task[None]) -> None:
+    """A background task that ends by an exception is a fault of ours, and must not end in silence."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log(Event.TASK_FAILED, error=error)
 
 
 def _readiness_changed(ready: bool) -> None:  # noqa: FBT001  # the callback of `watch`

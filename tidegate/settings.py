@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     ] = "info"
     body_timeout_seconds: Annotated[float, Field(gt=0, description="How long a body may take to arrive.")] = 10.0
     stop_grace_seconds: Annotated[
-        float, Field(ge=0, le=5, description="How long a body half received may take once the gate was told to stop.")
+        float, Field(ge=0, le=3, description="How long a body half received may take once the gate was told to stop.")
     ] = 3.0
     tls_certificate: Annotated[Path | None, Field(description="PEM file with the certificate chain; turns TLS on.")] = None
     tls_key: Annotated[Path | None, Field(description="PEM file with the private key of --tls-certificate.")] = None

@@ -80,6 +80,7 @@ async def everything(log: Log) -> dict[Position, Entry]:
     for partition in await log.partitions():
         after = -1
         while step := await log.read(partition, after=after, limit=7):
+            assert step[0].offset > after, "a follower would go round in circles"
             found |= {Position(partition, offset): stored for offset, stored in step}
             after = step[-1].offset
     return found
@@ -249,8 +250,9 @@ async def test_a_cancelled_caller_takes_nobody_with_it(storage: Storage, turns: 
     for _ in range(turns):
         await asyncio.sleep(0)
     cancelled.cancel()
-    positions = [(await other)[0] for other in others]
-    await asyncio.gather(cancelled, return_exceptions=True)
+    async with asyncio.timeout(30):
+        positions = [(await other)[0] for other in others]
+        await asyncio.gather(cancelled, return_exceptions=True)
     await log.append([entry(b"afterwards")])
     found = await everything(log)
     assert [found[position].key for position in positions] == [one.key for one in numbered(20)]

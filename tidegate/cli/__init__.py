@@ -4,6 +4,8 @@ import click
 
 from tidegate import __version__
 from tidegate.cli.key import key_group
+from tidegate.cli.policy import policy_group
+from tidegate.cli.schema import schema_group
 from tidegate.cli.serve import serve_command
 from tidegate.cli.token import token_group
 
@@ -21,8 +23,8 @@ def main() -> None:
       tidegate strip managed report.json           what would become of a report
 
     Exit codes of every command: 0 done, 1 refused or failed, 2 wrong usage.
-    """
+    """  # noqa: D301 - \b keeps click from joining the lines
 
 
-for command in (serve_command, token_group, key_group):
+for command in (serve_command, token_group, key_group, schema_group, policy_group):
     main.add_command(command)

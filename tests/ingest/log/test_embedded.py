@@ -151,7 +151,8 @@ class TestGroupCommit:
         second = asyncio.create_task(log.append([entry(b"second")]))
         await asyncio.sleep(0)
         await log.close()
-        await asyncio.gather(first, second)
+        assert first.done()
+        assert second.done()
         assert await keys(EmbeddedLogReader(tmp_path / "log")) == [b"first", b"second"]
 
     async def test_every_commit_is_synced(self, log: EmbeddedLog) -> None:

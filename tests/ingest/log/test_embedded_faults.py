@@ -100,6 +100,7 @@ async def append(log, call):
 
 async def main():
     log = EmbeddedLog(directory / "log")
+    connection = log._writer.open()
     use_up()
     for call in range(60):
         await append(log, call)
@@ -108,7 +109,8 @@ async def main():
     for call in range(100, 105):
         await append(log, call)
     print(json.dumps({"acknowledged": acknowledged, "errors": sorted(set(errors)), "refused": refused,
-                      "refused afterwards": len(errors) - refused}))
+                      "refused afterwards": len(errors) - refused,
+                      "opened anew": log._writer.open() is not connection}))
     await log.close()
 
 asyncio.run(main())
@@ -146,6 +148,7 @@ async def test_storage_that_ends(tmp_path: Path, kind: str, error: str) -> None:
     assert said["errors"] == [error]
     assert said["refused"] > 10
     assert said["refused afterwards"] == 0
+    assert said["opened anew"] is (kind == "file-size")
     log = EmbeddedLog(kept)
     expected = Counter(f"{call}/{part}".encode() for call in said["acknowledged"] for part in range(10))
     assert Counter(await keys(log)) == expected

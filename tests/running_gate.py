@@ -1,0 +1,269 @@
+"""A real gate for tests: `tidegate serve` as a process of its own, on a free port, over a fresh data directory.
+
+    with running_gate(tmp_path, tiers=tier_files(tmp_path / "tiers")) as gate:
+        answer = gate.post("managed", "route_window", message)
+
+Rules held here: nothing is mocked; a gate is stopped by its own process id; whatever has to be waited for is polled
+with a deadline; what the process wrote on stdout and stderr is kept in files, so that a test can search all of it.
+"""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from ingest.clock import SystemClock
+from ingest.log.embedded import EmbeddedLogReader
+from ingest.report import Entry
+from ingest.tokens import FILE_NAME as TOKENS_FILE
+from ingest.tokens import TokenStore
+from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
+from schemas.tier import TokenKind
+from tidegate.serving import LOG_DIRECTORY
+
+PATIENCE_SECONDS = 30.0
+"""How long anything may take before a test gives up: far beyond what it takes on a busy machine of one core."""
+
+DAY_MS = 86_400_000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; names of headers are lower case, `raw` is the body as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def document(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.raw)
+
+
+@dataclass(slots=True)
+class RunningGate:
+    """One gate process that takes requests; `ready` is what it said on stdout."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    tiers: Path
+    ready: dict[str, Any]
+    client: httpx.Client
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def url(self) -> str:
+        return str(self.ready["url"])
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, for raw sockets."""
+        parts = urlsplit(self.url)
+        return str(parts.hostname), int(parts.port or 0)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What the policy files say now."""
+        return load_catalogue(tiers=self.tiers)
+
+    @property
+    def stdout(self) -> bytes:
+        """Everything that every gate in this folder ever printed."""
+        return (self.folder / "stdout").read_bytes()
+
+    @property
+    def stderr(self) -> bytes:
+        """Every log line of every gate in this folder."""
+        return (self.folder / "stderr").read_bytes()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The complete log lines of one event."""
+        lines = self.stderr.split(b"\n")[:-1]
+        return [line for line in map(json.loads, lines) if line["event"] == name]
+
+    def post(
+        self,
+        tier: str,
+        report: str,
+        body: bytes,
+        *,
+        query: str = "",
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Post to a tier's endpoint with its token, or another one; Avro unless `headers` say otherwise."""
+        sent = {"authorization": f"Bearer {token or self.tokens[tier]}", "content-type": "application/avro"}
+        return self.request("POST", f"/t/{tier}/v1/reports/{report}{query}", body, sent | dict(headers or {}))
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        return self.request("GET", path, b"", headers or {})
+
+    def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """One request by an ordinary client that reads the answer to its end."""
+        answer = self.client.request(method, self.url + path, content=body, headers=dict(headers))
+        return Answer(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content)
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of `/metrics` by its name and labels, as they are printed."""
+        lines = self.get("/metrics").raw.decode().splitlines()
+        samples = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
+    def token(self, tier: str, *, kind: TokenKind = "device", lifetime_ms: int = DAY_MS) -> str:
+        """A new token; a gate that runs already knows it within about a second."""
+        return issue_token(self.data, tier, kind=kind, lifetime_ms=lifetime_ms)
+
+    def reload(self) -> None:
+        """Send SIGHUP and wait until the gate said what became of it."""
+        before = self._reloads()
+        self.process.send_signal(signal.SIGHUP)
+        eventually(lambda: self._reloads() > before, "the gate answered SIGHUP")
+
+    def _reloads(self) -> float:
+        counted = self.metrics()
+        return sum(value for name, value in counted.items() if name.startswith("tidegate_gate_policy_reloads_total"))
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the process by `number` and return its exit code; a second call only returns the code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    async def log(self) -> list[Entry]:
+        """Every entry of the log, partition by partition; the gate may be running or gone."""
+        reader = EmbeddedLogReader(self.data / LOG_DIRECTORY)
+        try:
+            return [
+                stored.entry
+                for partition in await reader.partitions()
+                for stored in await reader.read(partition, after=-1, limit=1_000_000)
+            ]
+        finally:
+            await reader.close()
+
+
+def eventually(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE_SECONDS) -> T:
+    """The first true value of `condition`; fails the test where there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def issue_token(data: Path, tier: str, *, kind: TokenKind = "device", lifetime_ms: int = DAY_MS) -> str:
+    """A token made by the real store, as `tidegate token new` makes it."""
+    with closing(TokenStore(data / TOKENS_FILE, SystemClock())) as store:
+        return store.new(tier=tier, kind=kind, label="test", lifetime_ms=lifetime_ms).text
+
+
+def revoke_token(data: Path, token: str) -> None:
+    """Revoke a token by its public id, as `tidegate token revoke` does."""
+    with closing(TokenStore(data / TOKENS_FILE, SystemClock())) as store:
+        store.revoke(token.split("_")[1])
+
+
+def tier_files(folder: Path) -> Path:
+    """A copy of the policy files that ship, whose announced refusals are moved out of the way of today's date.
+
+    A contractor's refusals are in force already, the others' not yet, whatever year it is when the tests run.
+    """
+    shutil.copytree(TIERS_DIRECTORY, folder)
+    for file in folder.glob("*.toml"):
+        since = "2020-01-01" if file.stem == "contractor" else "9999-01-01"
+        edit(file, rf"(?m)^since = .*$", f"since = {since}")
+    return folder
+
+
+def change_tier(file: Path, **settings: str) -> None:
+    """Give settings of a policy file other values, written as TOML; one that the file does not have fails the test."""
+    for name, value in settings.items():
+        edit(file, rf"(?m)^{re.escape(name)} = .*$", f"{name} = {value}")
+
+
+def copy_tier(source: Path, name: str, **settings: str) -> Path:
+    """A further tier that differs from `source` in its name, its hostname and the settings given."""
+    file = source.with_name(f"{name}.toml")
+    shutil.copyfile(source, file)
+    change_tier(file, tier=f'"{name}"', hostnames=f'["{name}.tidegate.localhost"]', **settings)
+    return file
+
+
+def edit(file: Path, pattern: str, replacement: str) -> None:
+    """Replace every match of `pattern`; none fails the test, for it would go on with what it meant to change."""
+    text, changes = re.subn(pattern, lambda _: replacement, file.read_text(encoding="utf-8"))
+    assert changes, f"{file.name} has nothing like {pattern}"
+    file.write_text(text, encoding="utf-8")
+
+
+def serve_command(folder: Path, tiers: Path, settings: Mapping[str, object]) -> list[str]:
+    """The command line of a gate; settings by the names of their flags, with underscores."""
+    flags = {"data": folder / "data", "port": 0, "tiers": tiers} | settings
+    named = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return [sys.executable, "-m", "tidegate", "serve", *named]
+
+
+def start_gate(
+    folder: Path, *, tiers: Path, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None, **settings: object
+) -> RunningGate:
+    """Start a gate and wait until it takes requests. `wrapper` is put before the command.
+
+    A token for every tier is made before the start, so that the gate knows them from its first request on.
+    """
+    data = folder / "data"
+    tokens = {tier: issue_token(data, tier) for tier in load_catalogue(tiers=tiers).tiers}
+    before = (folder / "stdout").read_bytes().count(b"\n") if (folder / "stdout").exists() else 0
+    with (folder / "stdout").open("ab") as stdout, (folder / "stderr").open("ab") as stderr:
+        process = subprocess.Popen(
+            [*wrapper, *serve_command(folder, tiers, settings)], stdout=stdout, stderr=stderr, env=environment
+        )
+
+    def ready_line() -> bytes | None:
+        assert process.poll() is None, f"the gate ended with {process.returncode}:\n{_tail(folder)}"
+        lines = (folder / "stdout").read_bytes().split(b"\n")[:-1]
+        return lines[before] if len(lines) > before else None
+
+    try:
+        ready = json.loads(eventually(ready_line, "the gate said that it is ready") or b"")
+    except BaseException:  # whatever it was, it goes on; only the process must not stay behind
+        process.kill()
+        process.wait()
+        raise
+    return RunningGate(process, folder, tiers, ready, httpx.Client(timeout=PATIENCE_SECONDS), tokens)
+
+
+def _tail(folder: Path) -> str:
+    return (folder / "stderr").read_text(encoding="utf-8")[-2000:]
+
+
+@contextmanager
+def running_gate(
+    folder: Path, *, tiers: Path, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None, **settings: object
+) -> Iterator[RunningGate]:
+    """`start_gate`, and the end of the process with the block, however the block ends."""
+    gate = start_gate(folder, tiers=tiers, wrapper=wrapper, environment=environment, **settings)
+    try:
+        yield gate
+    finally:
+        gate.client.close()
+        if gate.process.poll() is None:
+            gate.process.kill()
+        gate.process.wait()
