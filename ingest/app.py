@@ -7,7 +7,6 @@ else. A device's `traceparent` and `baggage` are never read.
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 from ingest import answers
 from ingest.endpoint import resolve
@@ -27,9 +26,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REPORTS_PATH = "/v1/reports/"
+CHECK_ONLY = b"check=1"
 JSON = b"application/json"
 
-CLOSE_AFTER = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TIMEOUT, Reason.STOPPING})
+CLOSE_AFTER = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TIMEOUT, Reason.STOPPING, Reason.MALFORMED_REQUEST})
 """Refusals after which the rest of the body is not worth reading: the connection is closed with the answer."""
 
 
@@ -128,6 +128,7 @@ class App:
         headers = request.headers
         try:
             body = await self._gate.reader.read(receive, announced=_announced(headers))
+            _require_no_upgrade(headers, body)
         except Rejected as refusal:
             count_refusal(self._gate, tier, refusal)
             raise
@@ -171,16 +172,23 @@ def _require_post(request: Request) -> str:
     return request.tier
 
 
+def _require_no_upgrade(headers: dict[bytes, bytes], body: bytes) -> None:
+    """A body behind an Upgrade header never reaches us: the HTTP parser stops there, as if another protocol followed.
+
+    Some clients ask for HTTP/2 that way. Their report must not be called empty, for an empty one is discarded.
+    """
+    if not body and b"upgrade" in headers:
+        raise Rejected(Reason.MALFORMED_REQUEST)
+
+
 def _only_check(query: bytes) -> bool:
     """Whether the sender wants a check and nothing stored.
 
     A parameter that is not understood is refused, for a mistyped `check` would store what was not meant to be.
     """
-    if not query:
-        return False
-    if parse_qsl(query, keep_blank_values=True) != [(b"check", b"1")]:
+    if query not in (b"", CHECK_ONLY):
         raise Rejected(Reason.BAD_QUERY)
-    return True
+    return query == CHECK_ONLY
 
 
 def _peer(scope: Scope) -> str | None:

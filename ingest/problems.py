@@ -77,6 +77,7 @@ class Reason(Enum):
     UNKNOWN_REPORT = "unknown_report"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    MALFORMED_REQUEST = "malformed_request"
     BAD_QUERY = "bad_query"
     BODY_TIMEOUT = "body_timeout"
     DISCONNECTED = "disconnected"
@@ -164,6 +165,9 @@ PROBLEMS: dict[Reason, Problem] = {
     ),
     Reason.NOT_FOUND: Problem(404, "ask_admin", "There is nothing at this path; see docs/http.md."),
     Reason.METHOD_NOT_ALLOWED: Problem(405, "ask_admin", "This path does not take that method."),
+    Reason.MALFORMED_REQUEST: Problem(
+        400, "ask_admin", "The request is not HTTP/1.1 that this gate reads; a protocol upgrade is not offered."
+    ),
     Reason.BAD_QUERY: Problem(400, "ask_admin", "The only query parameter is check=1; nothing was stored."),
     Reason.BODY_TIMEOUT: Problem(408, "retry", "The body did not arrive in time."),
     Reason.DISCONNECTED: Problem(400, "retry", "The sender hung up before the body was complete."),

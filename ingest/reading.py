@@ -31,6 +31,8 @@ class BodyReader:
         self._stopping = True
         deadline = asyncio.get_running_loop().time() + grace
         for timeout in self._under_way:
+            if timeout.expired():  # its body is being refused in this very turn of the loop
+                continue
             timeout.reschedule(min(deadline, timeout.when() or deadline))
 
     async def read(self, receive: Receive, *, announced: int | None) -> bytes:

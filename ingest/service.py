@@ -25,7 +25,8 @@ PROBLEM_JSON = "application/problem+json"
 
 def build_service(gate: Gate, *, metrics: Callable[[], bytes]) -> FastAPI:
     """The FastAPI application of one gate; `metrics` gives the Prometheus text."""
-    service = FastAPI(title="Tidegate", docs_url=None, redoc_url=None)
+    # A redirect to the path without its last slash would repeat the Host header and the query.
+    service = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, redirect_slashes=False)
     service.add_exception_handler(Rejected, _refuse)
     service.add_exception_handler(HTTPException, _not_here)
     service.add_exception_handler(RequestValidationError, _not_here)

@@ -30,7 +30,7 @@ from ingest.tokens import FILE_NAME as TOKENS_FILE
 from ingest.tokens import TokenStore
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
 from schemas.tier import TokenKind
-from tidegate.serving import LOG_DIRECTORY
+from tidegate.settings import LOG_DIRECTORY
 
 PATIENCE_SECONDS = 30.0
 """How long anything may take before a test gives up: far beyond what it takes on a busy machine of one core."""

@@ -32,7 +32,7 @@ REPORTER_NEEDS = frozenset({"fastavro"})
 
 BUILT_IN: dict[str, frozenset[str]] = {
     "StrippedReport": frozenset({"ingest/strip.py"}),
-    "Entry": frozenset({"ingest/records.py"}),
+    "Entry": frozenset({"ingest/records.py", "ingest/log/stored.py"}),
 }
 """Class -> the modules that may construct it. What the log holds went through the strip: there is no other way."""
 

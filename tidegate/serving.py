@@ -22,7 +22,7 @@ from ingest.gate import Gate
 from ingest.keys import DIRECTORY_NAME as KEYS_DIRECTORY
 from ingest.keys import Keyring
 from ingest.log import Log
-from ingest.log.embedded import EmbeddedLog
+from ingest.log.embedded import AppendLimits, EmbeddedLog
 from ingest.log.memory import MemoryLog
 from ingest.logs import install, know, log, loop_exception_handler
 from ingest.metrics import Metrics, ReloadResult, Sources
@@ -37,12 +37,15 @@ from ingest.tokens import FILE_NAME as TOKENS_FILE
 from ingest.tracing import Tracing
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
 from schemas.errors import ContractError
-from tidegate.settings import Settings
+from tidegate.http_protocol import HttpProtocol
+from tidegate.settings import LOG_DIRECTORY, Settings
 
 Announce = Callable[[dict[str, Any]], None]
 
-LOG_DIRECTORY = "log"
 PURGE_EVERY_SECONDS = 3600.0
+APPEND_SECONDS = 5.0
+"""How long a report waits for the log before its sender is told to retry; shorter than a stop may take."""
+
 GRACEFUL_SECONDS = 4
 """What uvicorn gives requests under way; with the final outcomes the process ends within 10 s of SIGTERM."""
 
@@ -108,7 +111,8 @@ class Serving:
         return uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=HttpProtocol,
+            ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
@@ -244,7 +248,7 @@ def open_log(settings: Settings) -> Log:
     """The log that the settings ask for."""
     if settings.log == "memory":
         return MemoryLog()
-    return EmbeddedLog(settings.data / LOG_DIRECTORY)
+    return EmbeddedLog(settings.data / LOG_DIRECTORY, limits=AppendLimits(seconds=APPEND_SECONDS))
 
 
 @contextlib.contextmanager

@@ -60,6 +60,16 @@ class Log(LogReader, Protocol):
     * After a failed `append` the log recovers by itself once the cause has gone.
     """
 
+    @property
+    def commits(self) -> int:
+        """How many commits stored entries since this object was made."""
+        ...
+
+    @property
+    def entries(self) -> int:
+        """How many entries they stored."""
+        ...
+
     async def append(self, entries: Sequence[Entry]) -> Sequence[Position]:
         """Stores `entries` durably and says where, in the order given; raises `LogUnavailable` or `InDoubt`."""
         ...

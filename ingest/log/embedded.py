@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ingest.log import LogUnavailable
 from ingest.log.group_commit import AppendLimits, GroupCommit
@@ -32,18 +32,32 @@ from ingest.log.sqlite_writer import SqliteWriter
 from ingest.log.stored import stored_entry
 from ingest.report import Entry, Partition, Position, StoredEntry
 
-__all__ = ["AppendLimits", "CannotOpenLog", "EmbeddedLog", "EmbeddedLogReader"]
+__all__ = ["AppendLimits", "CannotOpenLog", "EmbeddedLog", "EmbeddedLogReader", "PartitionStats"]
 
 T = TypeVar("T")
 
 READ_ENTRIES = statement("read_entries")
+PARTITION_STATS = statement("partition_stats")
+OFFSET_BEFORE_NEWEST = statement("offset_before_newest")
+
+
+class PartitionStats(NamedTuple):
+    """What a partition holds; `value_bytes` without keys and headers, timestamps in milliseconds since the epoch."""
+
+    partition: Partition
+    entries: int
+    value_bytes: int
+    first_offset: int
+    last_offset: int
+    first_timestamp: int
+    last_timestamp: int
 
 
 class EmbeddedLogReader:
     """A `LogReader` of the log in `directory`, whose writer may live in another process, or be gone.
 
     Nothing is opened before the first call. While there is no log in the directory, calls raise `LogUnavailable`; if
-    what is there cannot be read by this release, `CannotOpenLog`.
+    what is there cannot be read by this release, `CannotOpenLog`, which is one.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -60,6 +74,14 @@ class EmbeddedLogReader:
     async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
         """As `LogReader.read`."""
         return await self._on_thread(lambda: self._read(partition, after, limit))
+
+    async def stats(self) -> Sequence[PartitionStats]:
+        """What each partition that is not empty holds now, sorted; looks at every entry, so it takes a while."""
+        return await self._on_thread(self._read_stats)
+
+    async def before_newest(self, partition: Partition, *, entries: int) -> int:
+        """The offset after which `partition` holds its newest `entries` entries; -1 if it has no more than that."""
+        return await self._on_thread(lambda: self._before_newest(partition, entries))
 
     async def close(self) -> None:
         """Closes the file; a read that is running ends first."""
@@ -96,6 +118,19 @@ class EmbeddedLogReader:
         self._rows = {Partition(topic, number): row for topic, number, row in found}
         return sorted(self._rows)
 
+    def _read_stats(self) -> Sequence[PartitionStats]:
+        return [
+            PartitionStats(Partition(topic, number), *counted)
+            for topic, number, *counted in self._connected().execute(PARTITION_STATS)
+        ]
+
+    def _before_newest(self, partition: Partition, entries: int) -> int:
+        if partition not in self._rows:
+            self._read_partitions()
+        row = self._rows.get(partition)
+        found = self._connected().execute(OFFSET_BEFORE_NEWEST, {"partition": row, "entries": entries}).fetchone()
+        return -1 if found is None else int(found[0])
+
     def _read(self, partition: Partition, after: int, limit: int) -> Sequence[StoredEntry]:
         if partition not in self._rows:
             self._read_partitions()
@@ -112,8 +147,8 @@ class EmbeddedLogReader:
 class EmbeddedLog:
     """The `Log` in `directory`, which is made if need be. `partitions` is the number that new topics get.
 
-    Raises `CannotOpenLog` when another process writes there or the file is not ours, `LogUnavailable` when the storage
-    fails. Construction blocks until the file is open and settled; `append` belongs to one event loop.
+    Raises `CannotOpenLog` when another process writes there or the file is not ours, another `LogUnavailable` when the
+    storage fails. Construction blocks until the file is open and settled; `append` belongs to one event loop.
     """
 
     def __init__(self, directory: Path, *, partitions: int = 1, limits: AppendLimits | None = None) -> None:
@@ -136,12 +171,12 @@ class EmbeddedLog:
 
     @property
     def commits(self) -> int:
-        """How many commits stored entries since this object was made."""
+        """As `Log.commits`."""
         return self._writer.commits
 
     @property
     def entries(self) -> int:
-        """How many entries they stored."""
+        """As `Log.entries`."""
         return self._writer.entries
 
     async def append(self, entries: Sequence[Entry]) -> Sequence[Position]:

@@ -1,7 +1,7 @@
 """The headers of an entry as one block of bytes, the form in which the embedded log stores them.
 
 Each header is the length of its name (2 bytes) and of its value (4 bytes), big-endian, then the name in UTF-8 and the
-value. Measured for the six CloudEvents headers: 1.1 µs to write and 1.5 µs to read, where JSON takes 3.4 and 2.6.
+value. Measured for the six CloudEvents headers: 1.2 µs to write and 1.7 µs to read, where JSON takes 3.4 and 2.6.
 """
 
 from collections.abc import Iterable

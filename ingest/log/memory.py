@@ -16,10 +16,14 @@ class MemoryLog:
         self._partitions_per_topic = partitions
         self._stored: dict[Partition, list[StoredEntry]] = {}
         self._closed = False
+        self.commits = 0
+        self.entries = 0
 
     async def append(self, entries: Sequence[Entry]) -> Sequence[Position]:
         """Stores the entries; nothing is awaited on the way, so that no other call can come between two of them."""
         self._refuse_when_closed()
+        self.commits += bool(entries)
+        self.entries += len(entries)
         return [self._store(entry) for entry in entries]
 
     def _store(self, entry: Entry) -> Position:

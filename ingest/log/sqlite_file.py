@@ -28,8 +28,8 @@ BUSY_SECONDS = 5.0
 """How long SQLite waits for a lock. Only recovery after a crash takes one that a reader or the writer would meet."""
 
 
-class CannotOpenLog(Exception):
-    """There is no log that could be used: the message says where, why, and what to do. Trying again will not help."""
+class CannotOpenLog(LogUnavailable):
+    """There is no usable log until a person acts: the message says where, why, and what to do."""
 
 
 def statement(name: str) -> str:
@@ -85,7 +85,7 @@ def _sync_directory(directory: Path) -> None:
 def open_writer(directory: Path) -> sqlite3.Connection:
     """The writer's connection, for the calling thread alone; the caller holds the directory's lock.
 
-    Raises `CannotOpenLog`, `StorageFull` or `LogUnavailable`.
+    Raises `LogUnavailable`: `CannotOpenLog`, `StorageFull`, or itself when the storage fails.
     """
     file = directory / FILE_NAME
     with _closed_on_failure(file, f"{file.absolute().as_uri()}?mode=rw") as connection:

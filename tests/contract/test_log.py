@@ -271,6 +271,17 @@ async def test_probe_is_invisible(storage: Storage) -> None:
     assert list(await everything(log)) == [before, after]
 
 
+async def test_a_log_counts_what_it_stored(storage: Storage) -> None:
+    """A log says how many entries it stored, in how many commits, and an empty append or a probe counts as neither."""
+    log = storage.open()
+    await log.append([entry(b"one"), entry(b"two")])
+    await log.append([entry(b"three")])
+    await log.append([])
+    await log.probe()
+    assert (log.entries, log.commits) == (3, 2)
+
+
+
 async def test_a_closed_log_refuses(storage: Storage) -> None:
     """After close, which may be called again, every call is refused as unavailable."""
     log = storage.open()

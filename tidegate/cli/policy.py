@@ -178,7 +178,7 @@ def _explain(console: Console, catalogue: Catalogue, tier: Tier, field: str, row
     for row in rows:
         groups.setdefault((row.field, *row.decision), []).append(row)
     for group in groups.values():
-        _tell_decision(console, group, reports=sum(1 for _ in {row.report for row in rows}))
+        _tell_decision(console, tier, group, reports=len({row.report for row in rows}))
     absent = [
         schema.label for schema in catalogue.schemas if field in schema.fields and schema.name not in tier.reports
     ]
@@ -188,20 +188,23 @@ def _explain(console: Console, catalogue: Catalogue, tier: Tier, field: str, row
             console.print(line, style="dim")
 
 
-def _tell_decision(console: Console, group: list[MatrixRow], *, reports: int) -> None:
+def _tell_decision(console: Console, tier: Tier, group: list[MatrixRow], *, reports: int) -> None:
     row = group[0]
     everywhere = len(group) == reports and reports > 1
-    where = f"all {reports} reports that have it" if everywhere else ", ".join(row.report for row in group)
+    where = f"all {reports} reports of this tier that have it" if everywhere else ", ".join(r.report for r in group)
     told = facts(
         {
             "class": f"{row.privacy}, unit {row.unit}",
             "action": action(row.action),
             "how": row.how,
             "consent": row.consent and f"only if the device's consent {row.consent} is given, else dropped",
-            "refused from": row.refused_from and f"{row.refused_from}: a report that carries it is refused as a whole",
             "why": row.why,
-            "in": where,
+            "refused from": row.refused_from and f"{row.refused_from}. {_why_refused(tier, row.field)}",
         }
     )
-    console.print(f"  {row.field}")
+    console.print(f"  {row.field}, in {where}")
     console.print(Padding(told, (0, 0, 0, 4)))
+
+
+def _why_refused(tier: Tier, field: str) -> str:
+    return next(entry.why for entry in tier.refuse_if_present if entry.field == field)

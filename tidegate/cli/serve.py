@@ -1,28 +1,40 @@
 """`tidegate serve`: run a gate."""
 
 import json
+import ssl
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
-from tidegate.settings import ENV_PREFIX, Settings, SettingsError, load_settings
+from tidegate.settings import CONFIG_VARIABLE, Settings, SettingsError, flag, load_settings
 
 
 def _setting_options(command: Any) -> Any:
     """An option for every setting, with its description as help; the default stays with `Settings`."""
     for name, info in reversed(Settings.model_fields.items()):
-        default = "" if info.is_required() else f"  [default: {'none' if info.default in (None, '') else info.default}]"
+        default = "required" if info.is_required() else f"default: {'none' if not info.default else info.default}"
         option = click.option(
-            f"--{name.replace('_', '-')}",
-            name,
-            default=None,
-            metavar=name.rpartition("_")[2].upper(),
-            help=f"{info.description}{default}",
+            flag(name), name, default=None, metavar=_metavar(name, info), help=f"{info.description}  [{default}]"
         )
         command = option(command)
     return command
+
+
+def _metavar(name: str, info: FieldInfo) -> str:
+    """What a value of the setting looks like."""
+    kind = info.annotation
+    if not isinstance(kind, type) and get_args(kind) and all(isinstance(word, str) for word in get_args(kind)):
+        return f"[{'|'.join(get_args(kind))}]"
+    if name.endswith("_seconds"):
+        return "SECONDS"
+    if name in ("data", "tiers"):
+        return "DIRECTORY"
+    if name.startswith("tls_"):
+        return "FILE"
+    return {int: "NUMBER"}.get(kind, "TEXT") if get_origin(kind) is None and isinstance(kind, type) else "TEXT"
 
 
 @click.command("serve")
@@ -30,8 +42,9 @@ def _setting_options(command: Any) -> Any:
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    envvar=f"{ENV_PREFIX}CONFIG",
-    help="Settings file (TOML, the names above with underscores).",
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
+    help="Settings file: TOML, the names above with underscores.",
 )
 def serve_command(config: Path | None, **flags: Any) -> None:
     """Take reports, strip them by policy, and make them durable.
@@ -39,30 +52,52 @@ def serve_command(config: Path | None, **flags: Any) -> None:
     Prints one line of JSON with its URLs on stdout once it takes requests; logs go to stderr. SIGHUP reloads the policy
     files; SIGTERM and Ctrl-C finish what is under way and end within 10 seconds.
 
-    Each setting can also be given as TIDEGATE_<NAME> or in a file (--config); a flag beats a variable beats the file.
+    Each setting can also be given as TIDEGATE_<NAME> or in a file (--config); a flag beats a variable beats the file. A
+    TIDEGATE_ variable or a key of the file that is no setting is refused.
 
     \b
     Examples:
       tidegate serve --data ./data --port 0
-      TIDEGATE_DATA=/var/lib/tidegate tidegate serve --host 0.0.0.0 --tls-certificate gate.pem --tls-key gate.key
+      TIDEGATE_DATA=/var/lib/tidegate tidegate serve --config gate.toml
+      tidegate serve --data ./data --host 0.0.0.0 \\
+          --tls-certificate gate.pem --tls-key gate.key
 
     Exit codes: 0 stopped in good order, 1 could not start or failed, 2 wrong usage or settings.
-    """
+    """  # noqa: D301 - \b keeps click from joining the lines
+    try:
+        settings = load_settings(flags, config=config)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    _run(settings)
+
+
+def _run(settings: Settings) -> None:
+    from ingest.log import LogUnavailable
     from ingest.log.sqlite_file import CannotOpenLog
     from ingest.state_file import StateFileError
     from schemas.errors import ContractError
     from tidegate.serving import serve
 
     try:
-        settings = load_settings(flags, config=config)
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from None
-    try:
         serve(settings, announce=_announce)
-    except (ContractError, StateFileError, CannotOpenLog) as error:
+    except ContractError as error:
+        raise click.ClickException(f"the schemas and policies cannot be used\n{error}") from None
+    except (StateFileError, CannotOpenLog, LogUnavailable) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+        raise click.ClickException(_system_error(error, settings)) from None
+
+
+def _system_error(error: OSError, settings: Settings) -> str:
+    """What the operating system refused, and what to do; an error without a file is one of the socket."""
+    if isinstance(error, ssl.SSLError):
+        return f"{settings.tls_certificate} and {settings.tls_key} are no certificate and key that belong together"
+    if error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}; check --data and who owns it"
+    if error.strerror is None:
+        return f"the gate failed: {type(error).__name__}"
+    advice = "choose an address of this machine with --host, and a free port with --port; 0 is any free one"
+    return f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; {advice}"
 
 
 def _announce(document: dict[str, Any]) -> None:

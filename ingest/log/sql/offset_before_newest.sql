@@ -1,0 +1,5 @@
+SELECT "offset"
+FROM entries
+WHERE partition = :partition
+ORDER BY "offset" DESC
+LIMIT 1 OFFSET :entries
