@@ -19,6 +19,8 @@ from ingest.problems import Reason, Rejected
 from ingest.wire import (
     INT_MAX,
     INT_MIN,
+    LONG_MAX,
+    LONG_MIN,
     check_double,
     encode_long,
     read_boolean,
@@ -62,7 +64,7 @@ def copier(node: AvroType, path: str) -> Copier:  # noqa: C901, PLR0911  # one l
         case Primitive("int"):
             return _number(path, INT_MIN, INT_MAX)
         case Primitive("long"):
-            return _number(path, -(2**63), 2**63 - 1)
+            return _number(path, LONG_MIN, LONG_MAX)
         case Primitive("double"):
             return _double(path)
         case Primitive():
@@ -301,6 +303,7 @@ def _run(members: Sequence[Step], prefix: bytes) -> Step:
     width = len(prefix) + 1
     blank = prefix + b"\0"
     length = len(members)
+    single = tuple(_sequence([step]) for step in members)
 
     @lru_cache(maxsize=length * length)
     def legal(start: int, stop: int) -> Callable[[bytes], object]:
@@ -322,7 +325,7 @@ def _run(members: Sequence[Step], prefix: bytes) -> Step:
             at += stretch
             done += stretch
             if done < length:
-                at = members[done].copy(buffer, at, out, run)
+                at = single[done](buffer, at, out, run)
                 done += 1
         return at
 

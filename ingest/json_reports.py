@@ -16,11 +16,9 @@ import fastavro
 
 from ingest.body import MAX_REPORTS
 from ingest.problems import Reason, Rejected
-from ingest.wire import INT_MAX, INT_MIN
+from ingest.wire import INT_MAX, INT_MIN, LONG_MAX, LONG_MIN
 from schemas.avro_types import Array, AvroType, Enumeration, Field, Fixed, Map, Primitive, Record
 from schemas.report_schema import ReportSchema
-
-LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 
 
 class Message(NamedTuple):
@@ -97,7 +95,8 @@ class _Converter:
             case Array(items):
                 return [self._value(item, items, path=path) for item in _of(list, value, path)]
             case Map(values):
-                return {name: self._value(item, values, path=path) for name, item in _of(dict, value, path).items()}
+                pairs = _of(dict, value, path).items()
+                return {_text(name, path): self._value(item, values, path=path) for name, item in pairs}
             case Enumeration(_, symbols):
                 return _symbol(value, symbols, path)
             case Fixed(_, size):

@@ -17,7 +17,18 @@ from ingest.decode import FINGERPRINT_END
 from ingest.problems import Reason, Rejected
 from ingest.pseudonym import pseudonym
 from ingest.report import Remark, Report, StrippedReport
-from ingest.wire import encode_long, encode_string, read_int, read_long, read_present, read_string
+from ingest.wire import (
+    INT_MAX,
+    INT_MIN,
+    LONG_MAX,
+    LONG_MIN,
+    encode_long,
+    encode_string,
+    read_int,
+    read_long,
+    read_present,
+    read_string,
+)
 from schemas.avro_types import Array, Field, Map, Primitive
 from schemas.output_schema import REMARK_ACTIONS
 from schemas.plan import UNKNOWN_FIELD, Action, Plan, PlannedField
@@ -31,11 +42,12 @@ class Strip(Protocol):
     """Bytes to bytes behind one seam, so that a native engine can stand in under the same contract suite."""
 
     def __call__(
-        self, report: Report, plan: Plan, *, names: Names, key: Callable[[], bytes], now: int
+        self, report: Report, plan: Plan, *, names: Names, key: Callable[[], bytes], now: int, unknown: int = 0
     ) -> StrippedReport:
         """What `plan` lets through of `report`; raises `Rejected`.
 
-        `key` is called at the first value to be pseudonymised; `now` is milliseconds since the epoch, UTC.
+        `key` is called at the first value to be pseudonymised; `now` is milliseconds since the epoch, UTC; `unknown` is
+        how many names that the schema does not have were taken off before (JSON has such).
         """
         ...
 
@@ -43,7 +55,7 @@ class Strip(Protocol):
 def strip(
     report: Report, plan: Plan, *, names: Names, key: Callable[[], bytes], now: int, unknown: int = 0
 ) -> StrippedReport:
-    """See `Strip`. `unknown` is how many names that the schema does not have were taken off before (JSON has such)."""
+    """See `Strip`."""
     run = Run(names=names, key=key, now=now)
     if unknown:
         run.touched[slot(UNKNOWN_FIELD, Action.DROP)] = unknown
@@ -167,7 +179,7 @@ def _drop(field: Field) -> Copier:
             return at
         run.touched[dropped] = run.touched.get(dropped, 0) + 1
         if names_of_its_own:
-            count, _ = read_long(bytes(scratch), int(field.nullable), field.path)
+            count, _ = read_long(scratch, 0, field.path)
             run.touched[unknown] = run.touched.get(unknown, 0) + count
         return at
 
@@ -232,7 +244,9 @@ def _change_name(field: Field, action: Action, change: Callable[[bytes, Run], by
 
 def _change_number(field: Field, change: Callable[[int], int]) -> Copier:
     changed_slot = slot(field.id, Action.COARSEN)
-    read = read_int if field.type == Primitive("int") else read_long
+    read, low, high = (
+        (read_int, INT_MIN, INT_MAX) if field.type == Primitive("int") else (read_long, LONG_MIN, LONG_MAX)
+    )
 
     def copy(buffer: bytes, at: int, out: bytearray, run: Run) -> int:
         if field.nullable:
@@ -243,6 +257,8 @@ def _change_number(field: Field, change: Callable[[int], int]) -> Copier:
         number, at = read(buffer, at, field.path)
         changed = change(number)
         if changed != number:
+            if not low <= changed <= high:  # the last hour of 64 bits has no end
+                raise Rejected(Reason.INT_OUT_OF_RANGE, path=field.path)
             run.touched[changed_slot] = run.touched.get(changed_slot, 0) + 1
         out.append(PRESENT)
         out += encode_long(changed)

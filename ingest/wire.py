@@ -15,6 +15,7 @@ import struct
 from ingest.problems import Reason, Rejected
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
+LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 
 ONE_BYTE = tuple(bytes([number << 1]) for number in range(64))
 """The encodings of 0 to 63; nearly all counts and lengths of a report are among them."""
@@ -22,7 +23,7 @@ ONE_BYTE = tuple(bytes([number << 1]) for number in range(64))
 _unpack_double = struct.Struct("<d").unpack_from
 
 
-def read_long(buffer: bytes, at: int, path: str) -> tuple[int, int]:
+def read_long(buffer: bytes | bytearray, at: int, path: str) -> tuple[int, int]:
     """The zig-zag varint at `at` and the place after it; refuses over 10 bytes and over 64 bits."""
     byte = buffer[at]
     at += 1

@@ -123,16 +123,21 @@ class TreeBuilder:
         if kind == "array":
             return Array(self._items(spec.get("items"), path=path, namespace=namespace))
         if kind == "map":
-            return Map(self._items(spec.get("values"), path=path, namespace=namespace))
+            return Map(self._values(spec.get("values"), path=path, namespace=namespace))
         allowed = ", ".join((*PRIMITIVES, "record", "enum", "fixed", "array", "map"))
         raise UnsupportedSchema(f"{path or 'the top'}: type {kind!r} is not allowed in a report; use one of {allowed}")
 
     def _items(self, spec: Any, *, path: str, namespace: str) -> AvroType:
         node = self._type(spec, path=path, namespace=namespace)
-        if isinstance(node, Record) and not node.fields:
-            raise UnsupportedSchema(
-                f"{path}: items that take no bytes make five bytes of input claim millions of items"
-            )
+        if isinstance(node, Array | Map):
+            # No policy could name what is in there, and no lint would see it.
+            raise UnsupportedSchema(f"{path}: an array holds no arrays and no maps; make its items a record")
+        return node
+
+    def _values(self, spec: Any, *, path: str, namespace: str) -> AvroType:
+        node = self._type(spec, path=path, namespace=namespace)
+        if node != Primitive("string"):
+            raise UnsupportedSchema(f"{path}: a map holds strings only; make it an array of records with a name each")
         return node
 
     def _define(self, spec: Mapping[str, Any], *, path: str, namespace: str) -> AvroType:
@@ -162,6 +167,8 @@ class TreeBuilder:
             raise UnsupportedSchema(f"{path}: {full_name} contains itself; a recursive schema has no bounded decoding")
         if len(self._open) >= MAX_DEPTH:
             raise UnsupportedSchema(f"{path}: records are nested deeper than {MAX_DEPTH}")
+        if not spec["fields"]:
+            raise UnsupportedSchema(f"{path}: a record without fields takes no bytes, so five bytes claim millions")
         self._open.append(full_name)
         fields = tuple(self._field(field, parent=path, namespace=spec["namespace"]) for field in spec["fields"])
         self._open.pop()
@@ -173,11 +180,14 @@ class TreeBuilder:
         self._next_id += 1
         declared = spec["type"]
         nullable = isinstance(declared, list) and len(declared) == 2 and declared[0] == "null"
+        node = self._type(declared[1] if nullable else declared, path=path, namespace=namespace)
+        if nullable and isinstance(node, Array | Map):
+            raise UnsupportedSchema(f"{path}: an array or map is absent when it is empty; it need not be null as well")
         return Field(
             id=field_id,
             path=path,
             name=spec["name"],
-            type=self._type(declared[1] if nullable else declared, path=path, namespace=namespace),
+            type=node,
             nullable=nullable,
             has_default="default" in spec,
             default=spec.get("default"),

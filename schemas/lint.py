@@ -13,6 +13,7 @@ from schemas.avro_types import PRIVACY_CLASSES, Array, Map, walk
 from schemas.errors import Finding, nearest
 from schemas.output_schema import RESERVED_NAMES
 from schemas.permissible import rule_findings
+from schemas.plan import applies
 from schemas.report_schema import PREAMBLE, ReportSchema
 from schemas.stricter import stricter_findings
 from schemas.tier import Tier
@@ -106,13 +107,20 @@ def _mentioned_fields(tier: Tier) -> Iterator[tuple[TomlPath, str]]:
 
 
 def _refusal_findings(file: Path, text: str, tier: Tier, schema: ReportSchema) -> Iterator[Finding]:
-    """A field can be refused only if it can be absent: null, or an empty array or map."""
+    """A field can be refused only if it can be absent (null, or an empty array or map), and only if it is looked at."""
+    whole = {name for rule in tier.rules if applies(rule, schema) for name in rule.fields}
     for index, entry in enumerate(tier.refuse_if_present):
         field = schema.fields.get(entry.field)
-        if field is not None and not field.nullable and not isinstance(field.type, Array | Map):
+        if field is None:
+            continue
+        line = line_of(text, ("refuse_if_present", index))
+        if not field.nullable and not isinstance(field.type, Array | Map):
             problem = f"{schema.label}, {entry.field}: always present, so every report would be refused"
-            fix = "refuse only fields that can be null or empty"
-            yield Finding(str(file), line_of(text, ("refuse_if_present", index)), problem, fix)
+            yield Finding(str(file), line, problem, "refuse only fields that can be null or empty")
+        container = next((name for name in whole if entry.field.startswith(f"{name}.")), None)
+        if container is not None:
+            problem = f"{schema.label}, {entry.field}: a rule names {container} as a whole, so it would not be refused"
+            yield Finding(str(file), line, problem, f"refuse {container}, or name the fields in it")
 
 
 def _hostname_findings(tiers: Mapping[Path, Tier]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from schemas.avro_types import Array, AvroType, Field, Map, Primitive, Record
 from schemas.errors import Finding, nearest
 from schemas.plan import applies
 from schemas.report_schema import ReportSchema
-from schemas.tier import Keep, Pseudonymise, Rule, Tier
+from schemas.tier import CoarsenBucket, Keep, Pseudonymise, Rule, Tier
 
 NUMBERS = ("int", "long")
 OPERANDS: dict[str, tuple[str, ...]] = {
@@ -33,7 +33,13 @@ def rule_problem(rule: Rule, field: Field) -> str | None:
     operands = ("string",) if isinstance(rule, Pseudonymise) else OPERANDS.get(getattr(rule, "by", ""))
     if operands is not None and not (isinstance(field.type, Primitive) and field.type.name in operands):
         return f"this works on {' or '.join(operands)} only"
+    if isinstance(rule, CoarsenBucket) and field.type == Primitive("int") and not _fit_int(rule.bounds):
+        return "the field is an int, and a bound does not fit 32 bits"
     return None
+
+
+def _fit_int(bounds: tuple[int, ...]) -> bool:
+    return bounds[0] >= -(2**31) and bounds[-1] < 2**31
 
 
 def keep_problem(field: Field) -> str | None:

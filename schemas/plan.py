@@ -21,7 +21,7 @@ import fastavro
 from schemas.avro_types import Field
 from schemas.output_schema import REMARK_ACTIONS, output_schema
 from schemas.report_schema import SINGLE_OBJECT_MARKER, ReportSchema, crc_64_avro
-from schemas.tier import Drop, Rule, RuleBase, Tier
+from schemas.tier import Drop, RefuseIfPresent, Rule, RuleBase, Tier
 
 
 class Action(Enum):
@@ -109,27 +109,31 @@ class Plan:
 
     def refused_from(self, path: str) -> date | None:
         """The day from which the tier refuses a report that carries the field, if one was announced."""
-        return self._refused.get(path)
+        entry = self._refused.get(path)
+        return None if entry is None else entry.since
 
     @cached_property
     def _paths(self) -> dict[int, str]:
         return {field.id: path for path, field in self.schema.fields.items()}
 
     @cached_property
-    def _refused(self) -> dict[str, date]:
-        return {entry.field: entry.since for entry in self.tier.refuse_if_present}
+    def _refused(self) -> dict[str, RefuseIfPresent]:
+        return {entry.field: entry for entry in self.tier.refuse_if_present}
 
     @cached_property
     def fingerprint(self) -> bytes:
         """8 bytes of SHA-256 over the report schema's fingerprint and every field's rule: equal if stripping is."""
-        rules = [(planned.field.path, _what_it_does(planned)) for planned in planned_leaves(self.fields)]
-        described = json.dumps([self.schema.fingerprint.hex(), self.tier.name, rules], sort_keys=True, default=str)
+        rules = [(planned.field.path, _what_it_does(planned, self.tier)) for planned in planned_leaves(self.fields)]
+        refused = [(path, entry.since_ms) for path, entry in self._refused.items() if path in self.schema.fields]
+        described = json.dumps([self.schema.fingerprint.hex(), self.tier.name, rules, sorted(refused)], sort_keys=True)
         return hashlib.sha256(described.encode()).digest()[:8]
 
 
-def _what_it_does(planned: PlannedField) -> dict[str, Any]:
+def _what_it_does(planned: PlannedField, tier: Tier) -> dict[str, Any]:
     does = planned.rule.model_dump(mode="json", exclude={"fields", "reports", "why", "although"})
-    return {**does, "refused_since_ms": planned.refused_since_ms}
+    # Another epoch is another key, and so another pseudonym.
+    epoch = tier.pseudonym.epoch_days if tier.pseudonym and planned.action is Action.PSEUDONYMISE else None
+    return {**does, "epoch_days": epoch}
 
 
 def _readable(value: Any) -> Any:

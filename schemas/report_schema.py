@@ -85,6 +85,8 @@ def load_report_schema(file: Path) -> ReportSchema:
         document = json.loads(file.read_text(encoding="utf-8"))
         fastavro.parse_schema(document)
         root = TreeBuilder().build(document)
+    except UnicodeDecodeError:
+        raise refuse(file, "not UTF-8", fix="save the file as UTF-8") from None
     except json.JSONDecodeError as error:
         raise refuse(file, f"not JSON: {error.msg}", fix="correct the JSON there", line=error.lineno) from None
     except UnsupportedSchema as error:

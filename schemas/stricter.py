@@ -6,7 +6,7 @@ from schemas.avro_types import walk
 from schemas.errors import Finding
 from schemas.plan import applies
 from schemas.report_schema import ReportSchema
-from schemas.tier import CoarsenAllowed, CoarsenBucket, CoarsenVersion, KeepingRule, Rule, Tier
+from schemas.tier import CoarsenAddress, CoarsenAllowed, CoarsenBucket, CoarsenVersion, KeepingRule, Rule, Tier
 
 ORDER = ("drop", "pseudonymise", "coarsen", "keep")
 """Actions from the one that lets least through to the one that lets everything through."""
@@ -46,10 +46,10 @@ def _keeps_more(mine: Rule | None, theirs: Rule | None) -> bool:
         return False
     if theirs is None or theirs.action == "drop":
         return True
+    if theirs.consent is not None and mine.consent != theirs.consent:
+        return True  # from devices that did not give it
     if ORDER.index(mine.action) != ORDER.index(theirs.action):
         return ORDER.index(mine.action) > ORDER.index(theirs.action)
-    if theirs.consent is not None and mine.consent != theirs.consent:
-        return True
     return _finer(mine, theirs)
 
 
@@ -57,6 +57,8 @@ def _finer(mine: KeepingRule, theirs: KeepingRule) -> bool:
     """Whether one coarsening tells more than another of its kind; kinds that differ are not compared."""
     if isinstance(mine, CoarsenVersion) and isinstance(theirs, CoarsenVersion):
         return mine.parts > theirs.parts
+    if isinstance(mine, CoarsenAddress) and isinstance(theirs, CoarsenAddress):
+        return mine.ipv4 > theirs.ipv4 or mine.ipv6 > theirs.ipv6
     if isinstance(mine, CoarsenBucket) and isinstance(theirs, CoarsenBucket):
         return not set(mine.bounds) <= set(theirs.bounds)
     if isinstance(mine, CoarsenAllowed) and isinstance(theirs, CoarsenAllowed):

@@ -145,7 +145,7 @@ class CoarsenBucket(KeepingRule):
 
     action: Literal["coarsen"]
     by: Literal["bucket"]
-    bounds: Annotated[tuple[int, ...], Field(min_length=1)]
+    bounds: Annotated[tuple[Annotated[int, Field(ge=-(2**63), lt=2**63)], ...], Field(min_length=1)]
 
     @field_validator("bounds")
     @classmethod
@@ -260,7 +260,11 @@ class Tier(Strict):
 
 def load_tier(file: Path) -> Tier:
     """The tier in `file`; raises `ContractError` with a line and a fix for each thing that is wrong."""
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise refuse(file, "not UTF-8", fix="save the file as UTF-8", line=line) from None
     try:
         return Tier.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -1,6 +1,7 @@
-"""HTTP/1.1 as uvicorn and httptools speak it, but for one thing: what is no HTTP gets a problem document as well.
+"""HTTP/1.1 as uvicorn and httptools speak it, but for one thing: how a request is refused that cannot be read as HTTP.
 
-uvicorn answers such a request by itself, before any application sees it, with a text of its own.
+uvicorn does that by itself, before any application sees the request, and in words of its own. Here the answer is a
+problem document like every other one, and it never overtakes the answer to a whole request before it.
 """
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,5 +24,15 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser could not read, and hang up; `msg` is uvicorn's."""
         del msg
+        if self._owes_an_answer():
+            # A report that was whole may be stored by now, so its own answer comes first and ends the connection.
+            self.cycle.keep_alive = False
+            return
         self.transport.write(HEAD + BODY)
         self.transport.close()
+
+    def _owes_an_answer(self) -> bool:
+        """Whether the newest request was whole and is not answered: then what cannot be read stands behind it."""
+        # Before the first request there is no cycle.
+        whole = not getattr(self.cycle, "more_body", True)
+        return whole and not self.cycle.response_complete

@@ -36,7 +36,7 @@ from ingest.token_view import TokenView
 from ingest.tokens import FILE_NAME as TOKENS_FILE
 from ingest.tracing import Tracing
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
-from schemas.errors import ContractError
+from schemas.errors import ContractError, refuse
 from tidegate.http_protocol import HttpProtocol
 from tidegate.settings import LOG_DIRECTORY, Settings
 
@@ -59,7 +59,8 @@ class Serving:
         self._gate_id = secrets.token_hex(16)
         self._clock = SystemClock()
         self._stopping = asyncio.Event()
-        catalogue = load_catalogue(tiers=settings.tiers or TIERS_DIRECTORY)
+        self._reloading = asyncio.Lock()
+        catalogue = load_policies(settings)
         self._keyring = Keyring(settings.data / KEYS_DIRECTORY, self._clock)
         self._tokens = TokenView(settings.data / TOKENS_FILE, self._clock)
         self._log = open_log(settings)
@@ -158,8 +159,13 @@ class Serving:
 
     async def reload(self) -> None:
         """Put the policy files as they are now in force; if anything is wrong with them the old ones stay."""
+        # One at a time: of two reloads at once the one that read the older files might end last.
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
-            catalogue = await asyncio.to_thread(load_catalogue, tiers=self._settings.tiers or TIERS_DIRECTORY)
+            catalogue = await asyncio.to_thread(load_policies, self._settings)
         except ContractError as error:
             self._metrics.reloaded(ReloadResult.REFUSED)
             for finding in error.findings:
@@ -242,6 +248,15 @@ def _tell_if_failed(task: asyncio.Task[None]) -> None:
 
 def _readiness_changed(ready: bool) -> None:  # noqa: FBT001  # the callback of `watch`
     log(Event.READINESS_BACK if ready else Event.READINESS_LOST)
+
+
+def load_policies(settings: Settings) -> Catalogue:
+    """The catalogue of the policy files that the settings name; raises `ContractError`."""
+    try:
+        return load_catalogue(tiers=settings.tiers or TIERS_DIRECTORY)
+    except OSError as error:
+        fix = "make it a file that this process may read, or remove it"
+        raise refuse(str(error.filename), f"cannot be read: {error.strerror}", fix=fix) from None
 
 
 def open_log(settings: Settings) -> Log:

@@ -3,10 +3,13 @@
 import click
 
 from tidegate import __version__
+from tidegate.cli.demo import demo
 from tidegate.cli.key import key_group
+from tidegate.cli.log import log_group
 from tidegate.cli.policy import policy_group
 from tidegate.cli.schema import schema_group
 from tidegate.cli.serve import serve_command
+from tidegate.cli.strip import strip_command
 from tidegate.cli.token import token_group
 
 
@@ -17,14 +20,16 @@ def main() -> None:
 
     \b
     Where to begin:
+      tidegate demo                                see it work, with made-up reports
       tidegate serve --data ./data --port 0        run a gate
       tidegate token new --data ./data ...         let a device in
       tidegate policy show managed                 what a tier keeps, and why
-      tidegate strip managed report.json           what would become of a report
+      tidegate strip managed report.avro           what would become of a report
+      tidegate log tail --data ./data --follow     what is stored, as it comes
 
     Exit codes of every command: 0 done, 1 refused or failed, 2 wrong usage.
     """  # noqa: D301 - \b keeps click from joining the lines
 
 
-for command in (serve_command, token_group, key_group, schema_group, policy_group):
+for command in (serve_command, token_group, key_group, schema_group, policy_group, strip_command, log_group, demo):
     main.add_command(command)

@@ -36,18 +36,18 @@ def contracts(tiers: Path = TIERS_DIRECTORY, reports: Path = REPORTS_DIRECTORY) 
         raise click.ClickException(f"the schemas and policies cannot be used\n{error}") from None
 
 
-def tier_named(catalogue: Catalogue, name: str) -> Tier:
-    """The tier of that name."""
+def tier_named(catalogue: Catalogue, name: str, *, hint: str = "TIER") -> Tier:
+    """The tier of that name; `hint` is what the command calls it."""
     if name not in catalogue.tiers:
-        raise click.BadParameter(f"there is no tier {name!r}; {nearest(name, catalogue.tiers)}", param_hint="TIER")
+        raise click.BadParameter(f"there is no tier {name!r}; {nearest(name, catalogue.tiers)}", param_hint=hint)
     return catalogue.tiers[name]
 
 
-def report_named(catalogue: Catalogue, name: str) -> ReportSchema:
+def report_named(catalogue: Catalogue, name: str, *, hint: str = "REPORT") -> ReportSchema:
     """The report of that name: the version that it ends with (`route_window.v1`), or else the newest."""
     labelled = {schema.label: schema for schema in catalogue.schemas}
     known = {**catalogue.latest, **labelled}
     if name not in known:
         near = nearest(name, labelled if "." in name else catalogue.latest)
-        raise click.BadParameter(f"there is no report {name!r}; {near}", param_hint="REPORT")
+        raise click.BadParameter(f"there is no report {name!r}; {near}", param_hint=hint)
     return known[name]

@@ -118,8 +118,8 @@ def matrix_command(tier: str | None, report: str | None, form: str, tiers: Path)
     """  # noqa: D301 - as above
     catalogue = contracts(tiers)
     if tier is not None:
-        tier_named(catalogue, tier)
-    label = None if report is None else report_named(catalogue, report).label
+        tier_named(catalogue, tier, hint="--tier")
+    label = None if report is None else report_named(catalogue, report, hint="--report").label
     rows = [row for row in matrix(catalogue) if tier in (None, row.tier) and label in (None, row.report)]
     if not rows:
         raise click.BadParameter(f"tier {tier} does not take {label}", param_hint="--report")

@@ -116,7 +116,7 @@ def show(report: str | None, output: bool, tier: str | None, reports: Path, tier
 
 
 def _output(catalogue: Catalogue, schema: ReportSchema, tier: str) -> dict[str, Any]:
-    plan = catalogue.plans.get((tier_named(catalogue, tier).name, schema.fingerprint))
+    plan = catalogue.plans.get((tier_named(catalogue, tier, hint="--tier").name, schema.fingerprint))
     if plan is None:
         raise click.BadParameter(f"tier {tier} does not take {schema.name}", param_hint="--tier")
     return plan.output

@@ -1,0 +1,179 @@
+"""`tidegate log` beside a gate that runs: decoded values, matching topics, following, and what the log holds."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ingest.clock import SystemClock
+from ingest.log.embedded import EmbeddedLogReader
+from ingest.report import Partition
+from load.reports import encode, make_report
+from schemas.catalogue import load_catalogue
+from tests.running_gate import PATIENCE_SECONDS, RunningGate, eventually, running_gate, tier_files
+from tidegate.cli import main
+from tidegate.settings import LOG_DIRECTORY
+
+CATALOGUE = load_catalogue()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[RunningGate]:
+    """A gate that runs."""
+    with running_gate(tmp_path, tiers=tier_files(tmp_path / "tiers")) as running:
+        yield running
+
+
+def log(gate: RunningGate, command: str, *arguments: object) -> Result:
+    """Run `tidegate log` on the data directory of a gate."""
+    tiers = ("--tiers", str(gate.tiers)) if command == "tail" else ()
+    return CliRunner().invoke(main, ["log", command, "--data", str(gate.data), *tiers, *map(str, arguments)])
+
+
+def entries(result: Result) -> list[dict[str, Any]]:
+    """The documents of a tail with --json."""
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def post(gate: RunningGate, tier: str, report: str, seed: int) -> str:
+    """Post a seeded report, which must be accepted, and return its id."""
+    schema = CATALOGUE.latest[report]
+    given = make_report(schema, Random(seed), now=SystemClock().now_ms()) | {"user_email": None}
+    assert gate.post(tier, report, encode(schema, given)).status == 202
+    return str(given["report_id"].hex())
+
+
+def test_tail_decodes_what_the_gate_wrote(gate: RunningGate) -> None:
+    """While the gate runs, stripped records and outcomes are read with their values and remarks, oldest first."""
+    ids = [post(gate, "managed", "health_window", seed) for seed in range(3)]
+    found = [one for one in entries(log(gate, "tail", "--json")) if one["topic"] != "tidegate.control"]
+    assert [one["key"] for one in found] == ids
+    assert [one["value"]["report_id"] for one in found] == ids
+    assert {one["schema"] for one in found} == {"stripped.health_window.v1"}
+    assert {"field": "hostname", "action": "drop", "values": 1} in found[0]["remarks"]
+    assert {"field": "unknown", "action": "drop", "values": 1} in found[0]["remarks"]
+
+
+def test_outcomes_are_decoded(gate: RunningGate) -> None:
+    """The gate's own records say what came in and what became of it."""
+    post(gate, "byod", "health_window", 1)
+
+    def counted() -> bool:
+        found = entries(log(gate, "tail", "--json", "--topic", "tidegate.control"))
+        return {"tier": "byod", "outcome": "accepted", "count": 1} in [
+            count for one in found for count in one["value"]["counts"]
+        ]
+
+    eventually(counted, "the outcomes with the accepted report are in the log")
+
+
+def test_newest_of_the_topics_that_match(gate: RunningGate) -> None:
+    """--topic chooses by pattern and --limit the newest over all that match, in the order of the log."""
+    ids = [post(gate, tier, "trace_window", seed) for seed, tier in enumerate(["managed", "byod", "managed", "byod"])]
+    post(gate, "managed", "health_window", 9)
+    assert [one["key"] for one in entries(log(gate, "tail", "--json", "--topic", "*.trace_window.*"))] == ids
+    newest = entries(log(gate, "tail", "--json", "--topic", "*.trace_window.*", "--limit", 3))
+    assert [one["key"] for one in newest] == ids[1:]
+    assert entries(log(gate, "tail", "--json", "--limit", 0)) == []
+
+
+def test_tail_as_text(gate: RunningGate) -> None:
+    """The text of an entry names its topic, its values, and by action what was not kept."""
+    post(gate, "managed", "trace_window", 1)
+    result = log(gate, "tail", "--topic", "*.managed.*")
+    assert result.exit_code == 0
+    assert "tidegate.managed.trace_window.v1/0" in result.stdout
+    assert "dropped: " in result.stdout
+    assert "hardware_tier" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 120
+
+
+def test_value_of_an_unknown_schema_is_shown_as_such(gate: RunningGate) -> None:
+    """A value that the policies at hand do not write is shown by fingerprint and length alone."""
+    post(gate, "managed", "health_window", 1)
+    gate.stop()
+    with closing(sqlite3.connect(gate.data / "log" / "log.sqlite", isolation_level=None)) as connection:
+        connection.execute("UPDATE entries SET value = ?", (b"\xc3\x01planted!" + bytes(5),))
+    found = entries(log(gate, "tail", "--json"))
+    assert {(one["schema"], one["fingerprint"], one["bytes"]) for one in found} == {(None, b"planted!".hex(), 15)}
+    assert "written under a schema that these policies do not make" in log(gate, "tail").stdout
+
+
+def test_follow_shows_what_comes_and_ends_with_ctrl_c(gate: RunningGate) -> None:
+    """A following tail prints an entry that is posted while it runs, and Ctrl-C ends it with 0 and no word."""
+    command = [sys.executable, "-m", "tidegate", "log", "tail", "--data", str(gate.data), "--follow", "--json"]
+    lines, errors = gate.folder / "followed", gate.folder / "errors"
+    with lines.open("wb") as stdout, errors.open("wb") as stderr:
+        # A shell that starts the tests in the background makes them, and their children, deaf to Ctrl-C.
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, preexec_fn=listen_to_ctrl_c)  # noqa: PLW1509
+    try:
+        eventually(lambda: lines.read_bytes().count(b"\n"), "the tail printed what was there")
+        posted = post(gate, "managed", "health_window", 1)
+        eventually(lambda: posted.encode() in lines.read_bytes(), "the tail printed what was posted")
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    assert errors.read_bytes() == b""
+    assert [json.loads(line)["key"] for line in lines.read_text("utf-8").splitlines()].count(posted) == 1
+
+
+def listen_to_ctrl_c() -> None:
+    """Have SIGINT do what it does in a terminal."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_stats_count_what_was_posted(gate: RunningGate) -> None:
+    """Each partition has its number of entries, first and last offset and time; the bytes are those of the values."""
+    for seed in range(3):
+        post(gate, "managed", "health_window", seed)
+    result = log(gate, "stats", "--json")
+    assert result.exit_code == 0
+    [stats] = [one for one in json.loads(result.stdout) if one["topic"] == "tidegate.managed.health_window.v1"]
+    values = [entry.value for entry in gate.entries() if entry.topic == stats["topic"]]
+    assert (stats["partition"], stats["entries"], stats["value_bytes"]) == (0, 3, sum(map(len, values)))
+    assert stats["first_offset"] < stats["last_offset"]
+    assert stats["first_time"] <= stats["last_time"]
+    text = log(gate, "stats").stdout
+    assert "tidegate.managed.health_window.v1/0" in text
+    assert "bytes of values" in text
+
+
+@pytest.mark.parametrize(
+    ("entries", "read"),
+    [
+        pytest.param(0, 0, id="none of them"),
+        pytest.param(2, 2, id="the newest"),
+        pytest.param(3, 3, id="all there are"),
+        pytest.param(9, 3, id="more than there are"),
+    ],
+)
+async def test_reader_finds_where_the_newest_begin(gate: RunningGate, entries: int, read: int) -> None:
+    """Behind the offset that the reader names there are as many entries as were asked for, if there are so many."""
+    for seed in range(3):
+        post(gate, "managed", "health_window", seed)
+    partition = Partition("tidegate.managed.health_window.v1", 0)
+    reader = EmbeddedLogReader(gate.data / LOG_DIRECTORY)
+    try:
+        after = await reader.before_newest(partition, entries=entries)
+        assert len(await reader.read(partition, after=after, limit=10)) == read
+    finally:
+        await reader.close()
+
+
+@pytest.mark.parametrize("command", ["tail", "stats"])
+def test_directory_without_a_log(tmp_path: Path, command: str) -> None:
+    """A directory without a log ends the command with 1 and advice, and is not made into one."""
+    result = CliRunner().invoke(main, ["log", command, "--data", str(tmp_path / "nowhere")])
+    assert result.exit_code == 1
+    assert "there is no log in" in result.stderr
+    assert not (tmp_path / "nowhere").exists()

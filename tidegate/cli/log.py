@@ -1,0 +1,234 @@
+"""`tidegate log`: read the embedded log, beside the gate that writes it."""
+
+import asyncio
+import json
+from collections.abc import Coroutine, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from ingest.clock import iso_utc
+from ingest.log import LogUnavailable
+from ingest.log.embedded import CannotOpenLog, EmbeddedLogReader, PartitionStats
+from ingest.report import Partition, StoredEntry
+from tidegate.cli.contracts import contracts, tiers_option
+from tidegate.cli.data_directory import data_option, json_option
+from tidegate.cli.log_values import Decoded, Decoder
+from tidegate.cli.page import columns, page, wrapped
+from tidegate.cli.record_text import record_lines
+from tidegate.settings import LOG_DIRECTORY
+
+T = TypeVar("T")
+
+BATCH = 500
+POLL_SECONDS = 0.5
+
+
+@click.group("log")
+def log_group() -> None:
+    """Read what the gate has stored.
+
+    Both commands open the embedded log of a data directory for reading only, while the gate runs or after it. What is
+    in it has been stripped already.
+
+    Exit codes: 0 done, 1 the log cannot be read, 2 wrong usage.
+    """
+
+
+@log_group.command("tail")
+@data_option
+@click.option("--topic", default="*", help="Only topics that match, such as 'tidegate.byod.*'.  [default: all]")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=10, show_default=True, help="How many of the newest entries."
+)
+@click.option("--follow", is_flag=True, help="Go on with what is appended from now on, until Ctrl-C.")
+@tiers_option
+@json_option
+def tail(data: Path, topic: str, limit: int, follow: bool, tiers: Path, as_json: bool) -> None:
+    """Print the newest entries of the log, oldest of them first.
+
+    Values are decoded under the output schemas of the policies and of the gates' outcomes (topic tidegate.control); of
+    a value that none of them wrote, the fingerprint and the length are shown. --json prints one document a line.
+
+    \b
+    Examples:
+      tidegate log tail --data ./data
+      tidegate log tail --data ./data --topic 'tidegate.managed.*' --follow
+      tidegate log tail --data ./data --limit 1000 --json > entries.jsonl
+
+    Exit codes: 0 done, Ctrl-C during --follow included; 1 the log cannot be read; 2 wrong usage.
+    """  # noqa: D301 - \b keeps click from joining the lines
+    show = _Json(Decoder(contracts(tiers))) if as_json else _Text(Decoder(contracts(tiers)))
+    _run(_Tail(EmbeddedLogReader(data / LOG_DIRECTORY), topic, show).run(limit=limit, follow=follow))
+
+
+@log_group.command("stats")
+@data_option
+@json_option
+def stats(data: Path, as_json: bool) -> None:
+    """Say what each partition of the log holds.
+
+    Entries, the bytes of their values, and offset and time of the first and the last one. Every entry is looked at, so
+    a large log takes a while.
+
+    \b
+    Examples:
+      tidegate log stats --data ./data
+      tidegate log stats --data ./data --json
+
+    Exit codes: 0 done, 1 the log cannot be read, 2 wrong usage.
+    """  # noqa: D301 - as above
+    found = _run(_stats(EmbeddedLogReader(data / LOG_DIRECTORY)))
+    if as_json:
+        click.echo(json.dumps([_document(one) for one in found], indent=2))
+    else:
+        show_stats(page(), found)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:  # how a person ends --follow
+        raise click.exceptions.Exit(0) from None
+    except (LogUnavailable, CannotOpenLog) as error:
+        raise click.ClickException(f"{error}; check --data") from None
+
+
+async def _stats(reader: EmbeddedLogReader) -> Sequence[PartitionStats]:
+    try:
+        return await reader.stats()
+    finally:
+        await reader.close()
+
+
+def _document(one: PartitionStats) -> dict[str, Any]:
+    return {
+        "topic": one.partition.topic,
+        "partition": one.partition.number,
+        "entries": one.entries,
+        "value_bytes": one.value_bytes,
+        "first_offset": one.first_offset,
+        "last_offset": one.last_offset,
+        "first_time": iso_utc(one.first_timestamp),
+        "last_time": iso_utc(one.last_timestamp),
+    }
+
+
+def show_stats(console: Console, found: Sequence[PartitionStats]) -> None:
+    """Print what each partition holds, and the sum."""
+    table = columns("topic/partition, its offsets and times (UTC)", "entries", "bytes")
+    for index in (1, 2):
+        table.columns[index].justify = "right"
+    for one in found:
+        name = Text(f"{one.partition.topic}/{one.partition.number}")
+        name.append(f"\n{one.first_offset} to {one.last_offset}, ", style="dim")
+        name.append(f"{iso_utc(one.first_timestamp)} to {iso_utc(one.last_timestamp)}", style="dim")
+        table.add_row(name, f"{one.entries:,}", f"{one.value_bytes:,}")
+    console.print(table)
+    entries, size = sum(one.entries for one in found), sum(one.value_bytes for one in found)
+    console.print(f"{entries:,} entries, {size:,} bytes of values")
+
+
+class _Tail:
+    """The newest entries of the topics that match, and those that follow them."""
+
+    def __init__(self, reader: EmbeddedLogReader, topic: str, show: "_Json | _Text") -> None:
+        self._reader = reader
+        self._topic = topic
+        self._show = show
+        self._after: dict[Partition, int] = {}
+
+    async def run(self, *, limit: int, follow: bool) -> None:
+        try:
+            await self._newest(limit)
+            while follow:
+                if not await self._further():
+                    await asyncio.sleep(POLL_SECONDS)
+        finally:
+            await self._reader.close()
+
+    async def _newest(self, limit: int) -> None:
+        found = []
+        for partition in await self._partitions():
+            self._after[partition] = await self._reader.before_newest(partition, entries=limit)
+            found += await self._read(partition)
+        for partition, entry in sorted(found, key=lambda one: one[1].offset)[len(found) - min(limit, len(found)) :]:
+            self._show.entry(partition, entry)
+
+    async def _further(self) -> bool:
+        """Show what came since; the embedded log's offsets are one sequence over all partitions."""
+        found = [one for partition in await self._partitions() for one in await self._read(partition)]
+        for partition, entry in sorted(found, key=lambda one: one[1].offset):
+            self._show.entry(partition, entry)
+        return bool(found)
+
+    async def _partitions(self) -> list[Partition]:
+        return [one for one in await self._reader.partitions() if fnmatchcase(one.topic, self._topic)]
+
+    async def _read(self, partition: Partition) -> list[tuple[Partition, StoredEntry]]:
+        found: list[tuple[Partition, StoredEntry]] = []
+        while True:
+            after = self._after.get(partition, -1)
+            entries = await self._reader.read(partition, after=after, limit=BATCH)
+            if not entries:
+                return found
+            self._after[partition] = entries[-1].offset
+            found += [(partition, entry) for entry in entries]
+
+
+class _Json:
+    """Entries as JSON, one document a line."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def entry(self, partition: Partition, stored: StoredEntry) -> None:
+        entry = stored.entry
+        document = {
+            "topic": partition.topic,
+            "partition": partition.number,
+            "offset": stored.offset,
+            "time": iso_utc(entry.timestamp),
+            "key": readable_key(entry.key),
+            "headers": {name: value.decode("utf-8", "replace") for name, value in entry.headers},
+            **self._decoder.decode(entry.value).document,
+        }
+        click.echo(json.dumps(document))
+
+
+class _Text:
+    """Entries as text: a line of what it is, its values, and what was taken off."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._console = page()
+
+    def entry(self, partition: Partition, stored: StoredEntry) -> None:
+        entry, console = stored.entry, self._console
+        decoded = self._decoder.decode(entry.value)
+        console.print(
+            f"{stored.offset}  {partition.topic}/{partition.number}  {iso_utc(entry.timestamp)}", style="bold"
+        )
+        self._lines(f"key {readable_key(entry.key)}, {len(entry.value):,} bytes, {decoded.what}")
+        self._values(decoded)
+        console.print()
+
+    def _values(self, decoded: Decoded) -> None:
+        for line in record_lines(decoded.values, width=self._console.width, indent="  "):
+            self._console.print(line)
+        for line in decoded.taken_off:
+            self._lines(line)
+
+    def _lines(self, text: str) -> None:
+        for line in wrapped(text, self._console.width, indent="  "):
+            self._console.print(line, style="dim")
+
+
+def readable_key(key: bytes) -> str:
+    """A key as text: a gate's id is text already, a report's id is shown in hexadecimal."""
+    text = key.decode("ascii", "replace")
+    return text if len(key) > 16 and text.isalnum() and text.isascii() else key.hex()
