@@ -1,6 +1,7 @@
 """Seeded reports of every type, shaped like those of real agents: eight rows, small counts, identifiers too.
 
-They say nothing true about any fleet; they are for benchmarks and tests that need many different valid bodies.
+They are valid under their schema and say nothing true about any fleet: a row may have more successes than tasks. They
+are for benchmarks and tests that need many different valid bodies.
 """
 
 import io
@@ -17,14 +18,29 @@ MS_PER_HOUR = 3_600_000
 WINDOW_MS = 300_000
 ROWS = 8
 
+REGIONS = ("eu-west", "eu-north", "us-east", "us-west", "ap-south")
+MIRRORS = ("mirror-1", "mirror-2", "origin")
+DIGESTS = tuple(f"sha256:{digit * 64}" for digit in "123")
 NAMES = {
-    "region": ("eu-west", "eu-north", "us-east", "us-west", "ap-south"),
+    "region": REGIONS,
+    "served_region": REGIONS,
+    "region_asked": REGIONS,
+    "region_answered": REGIONS,
+    "wanted_mirror": MIRRORS,
+    "used_mirror": MIRRORS,
+    "digest": DIGESTS,
     "site": ("plant-1", "plant-2", "campus-3"),
     "model": ("small-chat", "large-chat", "summary", "retrieval"),
     "os": ("windows", "macos", "linux"),
     "hardware_model": ("latitude-7440", "thinkpad-x1", "precision-3680"),
 }
 """Names that the operator's manifest or the policies may know, by the last part of a field's path."""
+
+VERSIONS = ("1.4.2", "2.0", "12.6.1")
+"""What every other string is."""
+
+ID_START, ID_END = 10, 26
+"""Where the report id is in a message: after the marker (2 bytes) and the fingerprint (8)."""
 
 LARGE_UNITS = {"By": 200_000, "{token}": 4_000, "ms": 60_000, "s": 300}
 """Upper ends of what a window adds up, by unit; everything else is a small count."""
@@ -61,6 +77,16 @@ def messages(schema: ReportSchema, *, count: int, seed: int, now: int) -> Iterat
         yield encode(schema, make_report(schema, random, now=now))
 
 
+def content(message: bytes) -> bytes:
+    """What a message says, its report id left out: two reports that differ in nothing else have the same content."""
+    return message[ID_END:]
+
+
+def renewed(message: bytes, random: Random) -> bytes:
+    """The same report under another report id, which every schema has first."""
+    return message[:ID_START] + random.randbytes(ID_END - ID_START) + message[ID_END:]
+
+
 def _value(node: AvroType, path: str, random: Random, unit: str | None = None) -> Any:  # noqa: C901, PLR0911  # one line for each Avro type
     match node:
         case Primitive("boolean"):
@@ -70,7 +96,7 @@ def _value(node: AvroType, path: str, random: Random, unit: str | None = None) -
         case Primitive("double"):
             return random.random()
         case Primitive():
-            return random.choice(NAMES.get(path.rpartition(".")[2], ("1.4.2", "2.0", "12.6.1")))
+            return random.choice(NAMES.get(path.rpartition(".")[2], VERSIONS))
         case Enumeration(_, symbols):
             return random.choice(symbols)
         case Fixed(_, size):
