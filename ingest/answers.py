@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ingest.pipeline import Verdict
 from ingest.problems import Rejected
-from ingest.report import Remark, StrippedReport
-from schemas.plan import UNKNOWN_FIELD, Plan
+from ingest.report import StrippedReport
+from schemas.plan import UNKNOWN_FIELD, Action, Plan
 
 
 def accepted(verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -35,21 +36,21 @@ def rejected(index: int, refusal: Rejected) -> dict[str, Any]:
 
 def taken_off(stripped: Iterable[StrippedReport]) -> dict[str, Any]:
     """The schema fields that were not kept as they were, so that an engineer learns what to stop sending."""
-    fields: dict[tuple[str, str], dict[str, str]] = {}
+    fields: dict[tuple[Plan, int, Action], None] = {}
     unknown = 0
     for report in stripped:
         for remark in report.remarks:
             if remark.field == UNKNOWN_FIELD:
                 unknown += remark.values
             else:
-                told = _told(report.plan, remark)
-                fields[told["field"], told["action"]] = told
-    return {"taken_off": list(fields.values()), "unknown_names": unknown}
+                fields[report.plan, remark.field, remark.action] = None
+    return {"taken_off": [_told(*field) for field in fields], "unknown_names": unknown}
 
 
-def _told(plan: Plan, remark: Remark) -> dict[str, str]:
-    path = plan.path_of(remark.field)
-    told = {"field": path, "action": remark.action.value}
+@lru_cache(maxsize=4096)
+def _told(plan: Plan, field: int, action: Action) -> dict[str, str]:
+    path = plan.path_of(field)
+    told = {"field": path, "action": action.value}
     refused_from = plan.refused_from(path)
     return told if refused_from is None else {**told, "refused_from": refused_from.isoformat()}
 
@@ -73,4 +74,7 @@ def _shown(index: int, verdict: Verdict) -> dict[str, Any]:
 
 def encode(document: Any) -> bytes:
     """A document as compact JSON."""
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    return ENCODER.encode(document).encode()
+
+
+ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)

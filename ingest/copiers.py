@@ -4,13 +4,13 @@ A copier is `copy(buffer, at, out, run) -> at`: it checks the value at `at`, app
 and returns the place after it. What is dropped is copied too, into a scratch buffer, so that there is one code path
 that decides what is legal. `run` is what a single pass carries; plain copies do not look at it.
 
-Most fields of a report are small numbers of one byte each, so a run of them is checked by one regular expression and
-copied by one slice; whatever is longer is taken by its own copier. fastavro is the oracle (tests/ingest/test_strip.py).
+Most fields of a report are numbers and symbols, so a run of them is checked by one regular expression and copied as it
+stands. Where the expression does not match, the copiers of the fields take over, one by one: they know what else is
+legal, and the path of what is not. fastavro is the oracle (tests/contract/test_strip.py).
 """
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
@@ -74,7 +74,7 @@ def copier(node: AvroType, path: str) -> Copier:  # noqa: C901, PLR0911  # one l
         case Fixed(_, size):
             return _fixed(size)
         case Array(items):
-            return array(copier(items, path), path, one_byte_items=one_byte(items) == ANY_SHORT_VARINT)
+            return array(copier(items, path), path, slice_items=items in (Primitive("int"), Primitive("long")))
         case Map(values):
             return _map(copier(values, path), path)
         case Record(_, fields):
@@ -198,10 +198,10 @@ def blocks(item: Copier, path: str) -> Copier:
     return copy
 
 
-def array(item: Copier, path: str, *, one_byte_items: bool = False) -> Copier:
+def array(item: Copier, path: str, *, slice_items: bool = False) -> Copier:
     """The copier of an array. Where any short varint is a legal item, a block of one-byte items is one slice."""
     general = blocks(item, path)
-    if not one_byte_items:
+    if not slice_items:
         return general
 
     def copy(buffer: bytes, at: int, out: bytearray, run: Run) -> int:
@@ -235,14 +235,18 @@ def _map(value: Copier, path: str) -> Copier:
     return copy
 
 
-ANY_SHORT_VARINT = b"[\x00-\x7f]"
+INT_VARINT = b"(?:[\x00-\x7f]|[\x80-\xff]{1,3}+[\x01-\x7f])"
+LONG_VARINT = b"(?:[\x00-\x7f]|[\x80-\xff]{1,8}+[\x01-\x7f])"
+"""Canonical and within range whatever they hold: 28 bits of an int's 32, 63 of a long's 64. The rest goes by copier."""
 
 
-def one_byte(node: AvroType) -> bytes | None:
-    """The regular expression of the legal one-byte encodings of a type, or None if it has none."""
+def as_it_stands(node: AvroType) -> bytes | None:
+    """The regular expression of encodings of a type that are legal and canonical as they stand, None if it has none."""
     match node:
-        case Primitive("int" | "long"):
-            return ANY_SHORT_VARINT
+        case Primitive("int"):
+            return INT_VARINT
+        case Primitive("long"):
+            return LONG_VARINT
         case Primitive("boolean"):
             return b"[\x00\x01]"
         case Enumeration(_, symbols) if len(symbols) <= 64:
@@ -251,11 +255,11 @@ def one_byte(node: AvroType) -> bytes | None:
 
 
 class Step(NamedTuple):
-    """One field of a record: its path, its copier, and its one-byte pattern where it may be part of a run."""
+    """One field of a record: its path, its copier, and its pattern (`as_it_stands`) where it may be part of a run."""
 
     path: str
     copy: Copier
-    one_byte: bytes | None
+    as_it_stands: bytes | None
 
 
 def whole_step(field: Field) -> Step:
@@ -263,17 +267,16 @@ def whole_step(field: Field) -> Step:
     inner = copier(field.type, field.path)
     if field.nullable:
         return Step(field.path, _optional(inner, field.path), None)
-    return Step(field.path, inner, one_byte(field.type))
+    return Step(field.path, inner, as_it_stands(field.type))
 
 
 def record(steps: Sequence[Step], *, prefix: bytes = b"") -> Copier:
-    """Copies the fields of a record in order. `prefix` is what each step with a one-byte pattern writes before its
-    byte.
+    """Copies the fields of a record in order. `prefix` is what each step with a pattern writes before its value.
 
     A read past the end becomes `truncated`, at the path of the field that was being read.
     """
     merged: list[Step] = []
-    for in_run, group in groupby(steps, key=lambda step: step.one_byte is not None):
+    for in_run, group in groupby(steps, key=lambda step: step.as_it_stands is not None):
         members = list(group)
         merged += [_run(members, prefix)] if in_run and len(members) > 1 else members
     return _sequence(merged)
@@ -295,38 +298,24 @@ def _sequence(steps: Sequence[Step]) -> Copier:
     return copy
 
 
-HIGH_BIT = re.compile(b"[\x80-\xff]").search
+VALUES = re.compile(b"[\x80-\xff]*[\x00-\x7f]").findall
+"""Cuts a run that is known to be legal into its varints."""
 
 
 def _run(members: Sequence[Step], prefix: bytes) -> Step:
-    """One step for several: stretches of one-byte values by pattern and slice, a longer value by its own copier."""
-    width = len(prefix) + 1
-    blank = prefix + b"\0"
-    length = len(members)
-    single = tuple(_sequence([step]) for step in members)
-
-    @lru_cache(maxsize=length * length)
-    def legal(start: int, stop: int) -> Callable[[bytes], object]:
-        return re.compile(b"".join(step.one_byte or b"" for step in members[start:stop]), re.DOTALL).fullmatch
+    """One step for several: if all of them are as they should be, one pattern checks them and one slice copies them."""
+    all_legal = re.compile(b"".join(step.as_it_stands or b"" for step in members), re.DOTALL).match
+    one_by_one = _sequence(members)
 
     def copy(buffer: bytes, at: int, out: bytearray, run: Run) -> int:
-        done = 0
-        while done < length:
-            span = buffer[at : at + length - done]
-            if (high := HIGH_BIT(span)) is not None:
-                span = span[: high.start()]
-            stretch = len(span)
-            if not legal(done, done + stretch)(span):
-                # Some value is outside its type; the steps say which.
-                return _sequence(members[done:])(buffer, at, out, run)
-            filled = bytearray(blank * stretch)
-            filled[width - 1 :: width] = span
-            out += filled
-            at += stretch
-            done += stretch
-            if done < length:
-                at = single[done](buffer, at, out, run)
-                done += 1
-        return at
+        found = all_legal(buffer, at)
+        if found is None:
+            return one_by_one(buffer, at, out, run)
+        if prefix:
+            out += prefix
+            out += prefix.join(VALUES(found[0]))
+        else:
+            out += found[0]
+        return found.end()
 
     return Step(members[0].path, copy, None)

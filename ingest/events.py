@@ -4,7 +4,7 @@ Rules held here: an event has a name, a level and declared fields; the kind of a
 from, and no kind admits something out of a request. `ingest.logs` refuses an undeclared field and prints a value of the
 wrong kind as "other".
 
-Adding an event: add it to `Event` and `EVENTS`; `tests/ingest/test_events.py` checks every call in the code against them.
+Adding an event: add it to `Event` and `EVENTS`; `tests/ingest/test_events.py` checks every call in the code.
 """
 
 import logging
@@ -31,14 +31,11 @@ class Event(Enum):
     GATE_READY = "gate_ready"
     GATE_STOPPING = "gate_stopping"
     GATE_STOPPED = "gate_stopped"
-    READINESS_LOST = "readiness_lost"
-    READINESS_BACK = "readiness_back"
+    READINESS_CHANGED = "readiness_changed"
     POLICY_RELOADED = "policy_reloaded"
     POLICY_REFUSED = "policy_refused"
-    TOKENS_RELOADED = "tokens_reloaded"
-    LOG_FAILED = "log_failed"
-    LOG_RECOVERED = "log_recovered"
-    KEY_MISSING = "key_missing"
+    TOKENS_UNREADABLE = "tokens_unreadable"
+    REPORTS_REFUSED = "reports_refused"
     OUTCOMES_NOT_STORED = "outcomes_not_stored"
     OUTCOMES_STORED_AGAIN = "outcomes_stored_again"
     REQUEST_FAILED = "request_failed"
@@ -66,15 +63,12 @@ SOURCE = {"file": Kind.CODE, "line": Kind.NUMBER}
 EVENTS: dict[Event, Declared] = {
     Event.GATE_READY: Declared(logging.INFO, {"tiers": Kind.NUMBER, "reports": Kind.NUMBER, "plans": Kind.NUMBER}),
     Event.GATE_STOPPING: Declared(logging.INFO, {"requests": Kind.NUMBER}),
-    Event.GATE_STOPPED: Declared(logging.INFO, {"seconds": Kind.NUMBER, "requests": Kind.NUMBER}),
-    Event.READINESS_LOST: Declared(logging.WARNING, {"reason": Kind.NAME}),
-    Event.READINESS_BACK: Declared(logging.INFO, {"seconds": Kind.NUMBER}),
+    Event.GATE_STOPPED: Declared(logging.INFO),
+    Event.READINESS_CHANGED: Declared(logging.WARNING, {"ready": Kind.NUMBER}),
     Event.POLICY_RELOADED: Declared(logging.INFO, {"tier": Kind.NAME, "version": Kind.NUMBER}),
     Event.POLICY_REFUSED: Declared(logging.ERROR, PLACE | {"problem": Kind.OPERATOR, "fix": Kind.OPERATOR}),
-    Event.TOKENS_RELOADED: Declared(logging.INFO, {"tokens": Kind.NUMBER}),
-    Event.LOG_FAILED: Declared(logging.ERROR, {"reason": Kind.NAME, "entries": Kind.NUMBER}),
-    Event.LOG_RECOVERED: Declared(logging.INFO, {"seconds": Kind.NUMBER}),
-    Event.KEY_MISSING: Declared(logging.ERROR, {"tier": Kind.NAME, "epoch": Kind.NUMBER}),
+    Event.TOKENS_UNREADABLE: Declared(logging.ERROR, {"seconds": Kind.NUMBER}),
+    Event.REPORTS_REFUSED: Declared(logging.ERROR, {"reason": Kind.NAME, "tier": Kind.NAME, "reports": Kind.NUMBER}),
     Event.OUTCOMES_NOT_STORED: Declared(logging.WARNING, {"sequence": Kind.NUMBER}),
     Event.OUTCOMES_STORED_AGAIN: Declared(logging.INFO, {"sequence": Kind.NUMBER, "seconds": Kind.NUMBER}),
     Event.REQUEST_FAILED: Declared(logging.ERROR, {"tier": Kind.NAME, "report": Kind.NAME, "reason": Kind.NAME}),

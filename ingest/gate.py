@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from ingest.account import ACCEPTED, Account
 from ingest.admission import Admission
 from ingest.clock import Clock
+from ingest.events import Event
 from ingest.log import InDoubt, Log, LogUnavailable, StorageFull
+from ingest.logs import log
 from ingest.pipeline import Rules
 from ingest.problems import Reason, Rejected
 from ingest.readiness import Readiness
@@ -14,6 +16,14 @@ from ingest.reading import BodyReader
 from ingest.records import to_entry
 from ingest.report import StrippedReport
 from schemas.catalogue import Catalogue
+
+OUR_TROUBLE = frozenset(
+    {Reason.TOKENS_UNREADABLE, Reason.KEY_MISSING, Reason.STORAGE_FULL, Reason.LOG_UNAVAILABLE, Reason.IN_DOUBT}
+)
+"""Refusals that an operator has to hear of. `internal` is told where it happens, with the place of the fault."""
+
+TELL_EVERY_SECONDS = 60.0
+"""One line a minute for each reason: a full disk refuses thousands of reports a second, and logs to the same disk."""
 
 
 class Gate:
@@ -29,6 +39,7 @@ class Gate:
         self.clock = clock
         self.reader = reader
         self.readiness = Readiness()
+        self._quiet_until: dict[Reason, float] = {}
 
     def put_in_force(self, catalogue: Catalogue) -> None:
         """Go on under another catalogue; requests that are under way end under the one they began with."""
@@ -36,28 +47,48 @@ class Gate:
         self.admission.reconfigure({tier.name: tier.admission for tier in catalogue.tiers.values()})
         self.rules = dataclasses.replace(self.rules, catalogue=catalogue)
 
+    def count_refused(self, tier: str | None, reason: Reason, reports: int) -> None:
+        """Enter refused reports into the ledger; a refusal that is our own trouble is told to the operator as well."""
+        self.account.outcome(tier, reason.value, reports)
+        if reason in OUR_TROUBLE and self._may_tell(reason):
+            log(Event.REPORTS_REFUSED, reason=reason, tier=tier, reports=reports)
+
+    def _may_tell(self, reason: Reason) -> bool:
+        now = self.clock.monotonic()
+        if now < self._quiet_until.get(reason, now):
+            return False
+        self._quiet_until[reason] = now + TELL_EVERY_SECONDS
+        return True
+
     async def store(self, reports: Sequence[StrippedReport]) -> None:
         """Make reports durable and count what became of them; raises `Rejected` with what the log said."""
         if not reports:
             return
         now = self.clock.now_ms()
-        # Counted as in doubt unless the log says otherwise, so that a cancelled request is not forgotten.
-        outcome = Reason.IN_DOUBT.value
+        tier = reports[0].plan.tier.name
+        # In doubt unless the log says otherwise, so that a request that is cancelled meanwhile is not forgotten.
+        trouble: Reason | None = Reason.IN_DOUBT
         try:
             await self.log.append([to_entry(report, now=now) for report in reports])
-            outcome = ACCEPTED
+            trouble = None
         except StorageFull:
-            outcome = Reason.STORAGE_FULL.value
+            trouble = Reason.STORAGE_FULL
         except LogUnavailable:
-            outcome = Reason.LOG_UNAVAILABLE.value
+            trouble = Reason.LOG_UNAVAILABLE
         except InDoubt:
-            outcome = Reason.IN_DOUBT.value
+            trouble = Reason.IN_DOUBT
         finally:
-            self.account.outcome(reports[0].plan.tier.name, outcome, len(reports))
-        if outcome != ACCEPTED:
-            raise Rejected(Reason(outcome))
+            self._count_stored(tier, trouble, len(reports))
+        if trouble is not None:
+            raise Rejected(trouble)
         for report in reports:
             self.account.remarks(report.plan, report.remarks)
+
+    def _count_stored(self, tier: str, trouble: Reason | None, reports: int) -> None:
+        if trouble is None:
+            self.account.outcome(tier, ACCEPTED, reports)
+        else:
+            self.count_refused(tier, trouble, reports)
 
     async def healthy(self) -> bool:
         """Whether a report that came now could be taken: a policy is in force and the log can be written."""

@@ -42,7 +42,7 @@ async def take_in(submission: Submission, gate: Gate) -> Answer:
     try:
         verdicts = await _judge_all(messages, submission, gate)
     except BaseException:  # a fault of ours or the end of the process: an outcome all the same
-        gate.account.outcome(submission.tier, Reason.INTERNAL.value, len(messages))
+        gate.count_refused(submission.tier, Reason.INTERNAL, len(messages))
         raise
     _count_rejected(gate, submission.tier, verdicts)
     await gate.store([verdict for verdict in verdicts if isinstance(verdict, StrippedReport)])
@@ -59,7 +59,7 @@ async def check(submission: Submission, gate: Gate) -> Answer:
 def count_refusal(gate: Gate, tier: str | None, refusal: Rejected) -> None:
     """Enter a request into the ledger that was refused before its messages could be counted: as one report."""
     gate.account.received(tier, 1)
-    gate.account.outcome(tier, refusal.reason.value, 1)
+    gate.count_refused(tier, refusal.reason, 1)
 
 
 def _single_or_all(submission: Submission, verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
@@ -82,4 +82,4 @@ async def _judge_all(messages: Sequence[Message | Rejected], submission: Submiss
 def _count_rejected(gate: Gate, tier: str, verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         if isinstance(verdict, Rejected):
-            gate.account.outcome(tier, verdict.reason.value, 1)
+            gate.count_refused(tier, verdict.reason, 1)

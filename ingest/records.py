@@ -5,6 +5,7 @@ protocol binding, binary content mode. With `ingest.log`, which reads back what 
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from ingest.coarsen import floor_hour
 from ingest.report import Entry, StrippedReport
@@ -39,17 +40,17 @@ def _header(name: str, stripped: StrippedReport, timestamp: int) -> bytes:
             return stripped.report_id.hex().encode()
         case "ce_time":
             return datetime.fromtimestamp(timestamp / 1000, UTC).isoformat(timespec="milliseconds").encode()
-    return _constant_header(name, stripped.plan)
+    return _constant_headers(stripped.plan)[name]
 
 
-def _constant_header(name: str, plan: Plan) -> bytes:
-    constants = {
-        "ce_specversion": "1.0",
-        "ce_source": f"/t/{plan.tier.name}",
-        "ce_type": f"tidegate.{plan.schema.label}",
-        "content-type": "application/avro",
+@lru_cache(maxsize=1024)
+def _constant_headers(plan: Plan) -> dict[str, bytes]:
+    return {
+        "ce_specversion": b"1.0",
+        "ce_source": f"/t/{plan.tier.name}".encode(),
+        "ce_type": f"tidegate.{plan.schema.label}".encode(),
+        "content-type": b"application/avro",
     }
-    return constants[name].encode()
 
 
 def outcomes_entry(value: bytes, *, gate_id: str, now: int) -> Entry:

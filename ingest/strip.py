@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from ingest.coarsen import Names, name_coarsening, number_coarsening
-from ingest.copiers import NULL, PRESENT, Copier, Run, Step, array, copier, one_byte, record, whole_step
+from ingest.copiers import NULL, PRESENT, Copier, Run, Step, array, as_it_stands, copier, record, whole_step
 from ingest.decode import FINGERPRINT_END
 from ingest.problems import Reason, Rejected
 from ingest.pseudonym import pseudonym
@@ -110,7 +110,7 @@ def _step(planned: PlannedField, consents: frozenset[str]) -> Step:
         return Step(field.path, _refuse(field, planned.refused_since_ms, _copy(planned, consents)), None)
     plain = planned.children is None and planned.action is Action.KEEP and not field.nullable
     in_run = plain and not _withheld(planned, consents)
-    return Step(field.path, _copy(planned, consents), one_byte(field.type) if in_run else None)
+    return Step(field.path, _copy(planned, consents), as_it_stands(field.type) if in_run else None)
 
 
 def _copy(planned: PlannedField, consents: frozenset[str]) -> Copier:

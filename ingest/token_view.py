@@ -12,13 +12,14 @@ Rules:
 """
 
 import hmac
-import logging
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.clock import Clock
+from ingest.events import Event
+from ingest.logs import log
 from ingest.problems import Reason, Rejected
 from ingest.state_file import StateFileError, create_state, open_state
 from ingest.tokens import ID_LENGTH, KINDS, SCHEMA_VERSION, SECRET_LENGTH, hash_secret, schema_sql
@@ -32,8 +33,6 @@ STALE_SECONDS = 60.0
 """How long the last good view stays in force: longer than a backup's lock or a remount, short for a revoked token."""
 VIEW_BUSY_SECONDS = 0.05
 """The view runs in the gate's event loop; in WAL mode it waits for nobody but a process that recovers the file."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,8 @@ class TokenView:
     def check(self, token: bytes | None, now_ms: int) -> Credential:
         """The credential behind a token; about 1 µs.
 
-        Raises `Rejected`: no_token, wrong_token, token_expired, token_revoked, or tokens_unreadable where the store could not be
-        read for a minute.
+        Raises `Rejected`: no_token, wrong_token, token_expired, token_revoked, or tokens_unreadable where the store
+        could not be read for a minute.
         """
         if not token:
             raise Rejected(Reason.NO_TOKEN)
@@ -130,7 +129,7 @@ class TokenView:
         except (OSError, sqlite3.Error, StateFileError):
             self.close()
             if was_readable:
-                logger.warning("the token store cannot be read; in %d s every request is refused", STALE_SECONDS)
+                log(Event.TOKENS_UNREADABLE, seconds=STALE_SECONDS)
         else:
             self._good_at = now
 

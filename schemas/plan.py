@@ -78,7 +78,7 @@ class Plan:
     fields: tuple[PlannedField, ...]
     output: dict[str, Any]
 
-    @property
+    @cached_property
     def topic(self) -> str:
         """Where stripped reports of this plan go: `tidegate.<tier>.<report>.v<n>`."""
         return f"tidegate.{self.tier.name}.{self.schema.label}"
@@ -93,7 +93,7 @@ class Plan:
         """The output schema in the form that fastavro's readers and writers take."""
         return fastavro.parse_schema(self.output)
 
-    @property
+    @cached_property
     def message_prefix(self) -> bytes:
         """What every stored value of this plan begins with (Avro single-object encoding)."""
         return SINGLE_OBJECT_MARKER + self.output_fingerprint

@@ -100,12 +100,15 @@ class Serving:
         gate = self._gate
         return Sources(
             account=gate.account,
-            active_requests=lambda: {tier: gate.admission.under_way(tier) for tier in gate.rules.catalogue.tiers},
+            active_requests=lambda: {tier: gate.admission.under_way(tier) for tier in self._tiers()},
             log_entries=lambda: self._log.entries,
             log_commits=lambda: self._log.commits,
             ready=lambda: gate.readiness.ready,
             policy_versions=lambda: {tier.name: tier.version for tier in gate.rules.catalogue.tiers.values()},
         )
+
+    def _tiers(self) -> list[str]:
+        return list(self._gate.rules.catalogue.tiers)
 
     def _uvicorn(self, app: App) -> uvicorn.Config:
         settings = self._settings
@@ -144,7 +147,7 @@ class Serving:
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop, server: "_Server") -> Iterator[None]:
         def stop() -> None:
-            log(Event.GATE_STOPPING)
+            log(Event.GATE_STOPPING, requests=sum(self._gate.admission.under_way(tier) for tier in self._tiers()))
             self._gate.reader.stop(grace=self._settings.stop_grace_seconds)
             server.should_exit = True
 
@@ -215,7 +218,7 @@ class Serving:
 
     def _purge_once(self) -> None:
         tiers = self._gate.rules.catalogue.tiers
-        # A tier that was taken out of the policies still has keys; the longest horizon in force is long enough for them.
+        # A tier that was taken out of the policies still has keys; the longest horizon in force is long enough for it.
         longest = max(tier.horizon_days for tier in tiers.values())
         for name in {*tiers, *(record.tier for record in self._keyring.epochs())}:
             horizon = tiers[name].horizon_days if name in tiers else longest
@@ -247,7 +250,7 @@ def _tell_if_failed(task: asyncio.Task[None]) -> None:
 
 
 def _readiness_changed(ready: bool) -> None:  # noqa: FBT001  # the callback of `watch`
-    log(Event.READINESS_BACK if ready else Event.READINESS_LOST)
+    log(Event.READINESS_CHANGED, ready=int(ready))
 
 
 def load_policies(settings: Settings) -> Catalogue:

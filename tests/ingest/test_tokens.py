@@ -202,7 +202,7 @@ def test_a_store_that_cannot_be_read_fails_closed_after_a_minute(desk: Desk, cap
     away.rename(desk.file)
     answers.append((desk.answer(token), desk.view.readable))
     assert answers == [(issued.token.id, False), (Reason.TOKENS_UNREADABLE.value, False), (issued.token.id, True)]
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 def test_garbage_in_place_of_the_store_fails_closed(desk: Desk) -> None:
