@@ -7,6 +7,8 @@ Rules held here: nothing is mocked; a gate is stopped by its own process id; wha
 with a deadline; what the process wrote on stdout and stderr is kept in files, so that a test can search all of it.
 """
 
+import asyncio
+import io
 import json
 import re
 import shutil
@@ -21,10 +23,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import fastavro
 import httpx
 
 from ingest.clock import SystemClock
 from ingest.log.embedded import EmbeddedLogReader
+from ingest.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
 from ingest.report import Entry
 from ingest.tokens import FILE_NAME as TOKENS_FILE
 from ingest.tokens import TokenStore
@@ -56,14 +60,19 @@ class Answer:
 
 @dataclass(slots=True)
 class RunningGate:
-    """One gate process that takes requests; `ready` is what it said on stdout."""
+    """One gate process that takes requests.
+
+    `ready` is what it said on stdout, `catalogue` what was in its policy files at the start, and `tokens` has a good
+    device token for every tier.
+    """
 
     process: subprocess.Popen[bytes]
     folder: Path
     tiers: Path
     ready: dict[str, Any]
-    client: httpx.Client
-    tokens: dict[str, str] = field(default_factory=dict)
+    catalogue: Catalogue = field(repr=False)
+    client: httpx.Client = field(repr=False)
+    tokens: dict[str, str] = field(repr=False)
 
     @property
     def data(self) -> Path:
@@ -78,11 +87,6 @@ class RunningGate:
         """Host and port, for raw sockets."""
         parts = urlsplit(self.url)
         return str(parts.hostname), int(parts.port or 0)
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """What the policy files say now."""
-        return load_catalogue(tiers=self.tiers)
 
     @property
     def stdout(self) -> bytes:
@@ -119,7 +123,9 @@ class RunningGate:
     def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """One request by an ordinary client that reads the answer to its end."""
         answer = self.client.request(method, self.url + path, content=body, headers=dict(headers))
-        return Answer(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content)
+        return Answer(
+            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
+        )
 
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics` by its name and labels, as they are printed."""
@@ -147,9 +153,26 @@ class RunningGate:
             self.process.send_signal(number)
         return self.process.wait(PATIENCE_SECONDS)
 
-    async def log(self) -> list[Entry]:
-        """Every entry of the log, partition by partition; the gate may be running or gone."""
-        reader = EmbeddedLogReader(self.data / LOG_DIRECTORY)
+    def entries(self, directory: Path | None = None) -> list[Entry]:
+        """`log`, for a test that has no event loop."""
+        return asyncio.run(self.log(directory))
+
+    def decoded(self, entry: Entry) -> dict[str, Any]:
+        """The value of an entry under the schema whose fingerprint it names, which must fit to the last byte."""
+        outputs = {plan.message_prefix: plan.output_parsed for plan in self.catalogue.plans.values()}
+        outputs[OUTCOMES_PREFIX] = fastavro.parse_schema(OUTCOMES_SCHEMA)
+        body = io.BytesIO(entry.value)
+        value = fastavro.schemaless_reader(body, outputs[body.read(len(OUTCOMES_PREFIX))], None)
+        assert isinstance(value, dict)
+        assert not body.read(), "bytes are left over behind a value"
+        return value
+
+    async def log(self, directory: Path | None = None) -> list[Entry]:
+        """Every entry of the log, partition by partition; the gate may be running or gone.
+
+        `directory` is the way to the log where it is not the usual one.
+        """
+        reader = EmbeddedLogReader(directory or self.data / LOG_DIRECTORY)
         try:
             return [
                 stored.entry
@@ -189,7 +212,7 @@ def tier_files(folder: Path) -> Path:
     shutil.copytree(TIERS_DIRECTORY, folder)
     for file in folder.glob("*.toml"):
         since = "2020-01-01" if file.stem == "contractor" else "9999-01-01"
-        edit(file, rf"(?m)^since = .*$", f"since = {since}")
+        edit(file, r"(?m)^since = .*$", f"since = {since}")
     return folder
 
 
@@ -216,20 +239,26 @@ def edit(file: Path, pattern: str, replacement: str) -> None:
 
 def serve_command(folder: Path, tiers: Path, settings: Mapping[str, object]) -> list[str]:
     """The command line of a gate; settings by the names of their flags, with underscores."""
-    flags = {"data": folder / "data", "port": 0, "tiers": tiers} | settings
+    flags = {"data": folder / "data", "port": 0, "tiers": tiers, **settings}
     named = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     return [sys.executable, "-m", "tidegate", "serve", *named]
 
 
 def start_gate(
-    folder: Path, *, tiers: Path, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None, **settings: object
+    folder: Path,
+    *,
+    tiers: Path,
+    wrapper: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    **settings: object,
 ) -> RunningGate:
     """Start a gate and wait until it takes requests. `wrapper` is put before the command.
 
     A token for every tier is made before the start, so that the gate knows them from its first request on.
     """
     data = folder / "data"
-    tokens = {tier: issue_token(data, tier) for tier in load_catalogue(tiers=tiers).tiers}
+    catalogue = load_catalogue(tiers=tiers)
+    tokens = {tier: issue_token(data, tier) for tier in catalogue.tiers}
     before = (folder / "stdout").read_bytes().count(b"\n") if (folder / "stdout").exists() else 0
     with (folder / "stdout").open("ab") as stdout, (folder / "stderr").open("ab") as stderr:
         process = subprocess.Popen(
@@ -247,7 +276,16 @@ def start_gate(
         process.kill()
         process.wait()
         raise
-    return RunningGate(process, folder, tiers, ready, httpx.Client(timeout=PATIENCE_SECONDS), tokens)
+    return RunningGate(process, folder, tiers, ready, catalogue, httpx.Client(timeout=PATIENCE_SECONDS), tokens)
+
+
+def refused_start(folder: Path, *, tiers: Path, **settings: object) -> tuple[int, str]:
+    """Exit code and stderr of a gate that must not start; it may say nothing on stdout."""
+    done = subprocess.run(
+        serve_command(folder, tiers, settings), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    assert not done.stdout, "the gate said on stdout that it is ready"
+    return done.returncode, done.stderr
 
 
 def _tail(folder: Path) -> str:
@@ -256,7 +294,12 @@ def _tail(folder: Path) -> str:
 
 @contextmanager
 def running_gate(
-    folder: Path, *, tiers: Path, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None, **settings: object
+    folder: Path,
+    *,
+    tiers: Path,
+    wrapper: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    **settings: object,
 ) -> Iterator[RunningGate]:
     """`start_gate`, and the end of the process with the block, however the block ends."""
     gate = start_gate(folder, tiers=tiers, wrapper=wrapper, environment=environment, **settings)

@@ -1,0 +1,118 @@
+"""kill -9 at a random moment, twenty times: what was answered with 202 is in the log once, and nothing half-written."""
+
+import http.client
+import random
+import signal
+import sqlite3
+import struct
+import threading
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ingest.log.sqlite_file import FILE_NAME
+from ingest.records import CONTROL_TOPIC
+from schemas.catalogue import Catalogue, load_catalogue
+from tests.end_to_end.reports import Reports
+from tests.running_gate import RunningGate, change_tier, eventually, running_gate, tier_files
+from tidegate.settings import LOG_DIRECTORY
+
+LIVES = 20
+CLIENTS = 6
+LONGEST_LIFE_SECONDS = 0.25
+"""From the first answer on; a commit takes about a millisecond, so the kill falls into any phase of one."""
+
+BATCH = 5
+
+
+class Client(threading.Thread):
+    """Posts reports that nobody else posts, one after the other, alone and in batches, until the gate is gone.
+
+    It never tries one again: what is twice in the log was written twice by the gate.
+    """
+
+    def __init__(self, gate: RunningGate, catalogue: Catalogue, seed: int) -> None:
+        super().__init__()
+        self.accepted: list[bytes] = []
+        self.sent: set[bytes] = set()
+        self._address = gate.address
+        self._token = gate.tokens["managed"]
+        self._random = random.Random(seed)
+        self._message = Reports(catalogue, seed=seed).message(report_id=bytes(16))
+
+    def run(self) -> None:
+        with closing(http.client.HTTPConnection(*self._address, timeout=20)) as connection:
+            try:
+                while True:
+                    self._post(connection)
+            except (OSError, http.client.HTTPException):
+                return
+
+    def _post(self, connection: http.client.HTTPConnection) -> None:
+        ids = [self._random.randbytes(16) for _ in range(self._random.choice((1, BATCH)))]
+        self.sent.update(ids)
+        # report_id is the first field of every report, right behind the ten bytes of the prefix.
+        messages = [self._message[:10] + report_id + self._message[26:] for report_id in ids]
+        body = b"".join(struct.pack(">I", len(message)) + message for message in messages)
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/avro-sequence"}
+        connection.request("POST", "/t/managed/v1/reports/route_window", body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 202
+        self.accepted.extend(ids)
+
+
+def one_life(folder: Path, tiers: Path, catalogue: Catalogue, moments: random.Random) -> list[Client]:
+    """Start a gate, let clients post, and kill it at a random moment after its first answers."""
+    with running_gate(folder, tiers=tiers) as gate:
+        clients = [Client(gate, catalogue, moments.randrange(2**32)) for _ in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        eventually(lambda: any(client.accepted for client in clients), "a report was accepted")
+        # Not a wait for something to happen: the moment is what is drawn.
+        threading.Event().wait(moments.uniform(0, LONGEST_LIFE_SECONDS))
+        gate.stop(signal.SIGKILL)
+        for client in clients:
+            client.join()
+    return clients
+
+
+@pytest.mark.faults
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """Killed 20 times among concurrent posts: every report that was answered with 202 is in the log exactly once."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # shown when the test fails, to repeat it
+    moments = random.Random(seed)
+    tiers = tier_files(tmp_path / "tiers")
+    change_tier(tiers / "managed.toml", requests_per_second="100000.0", burst="100000")
+    catalogue = load_catalogue(tiers=tiers)
+    clients = [client for _ in range(LIVES) for client in one_life(tmp_path, tiers, catalogue, moments)]
+    accepted = {report_id for client in clients for report_id in client.accepted}
+    sent = {report_id for client in clients for report_id in client.sent}
+    with running_gate(tmp_path, tiers=tiers) as gate:
+        assert gate.stop() == 0
+        entries = gate.entries()
+    for entry in entries:
+        gate.decoded(entry)
+    stored = Counter(entry.key for entry in entries if entry.topic != CONTROL_TOPIC)
+    assert len(accepted) > LIVES * BATCH
+    assert accepted <= stored.keys() <= sent
+    assert set(stored.values()) == {1}
+    assert_batches_are_whole(clients, stored)
+    assert integrity(tmp_path / "data" / LOG_DIRECTORY) == "ok"
+
+
+def assert_batches_are_whole(clients: list[Client], stored: Counter[bytes]) -> None:
+    """What was in the log without an answer is at most one post of each client: the one that the kill interrupted."""
+    for client in clients:
+        unanswered = {report_id for report_id in client.sent if report_id in stored} - set(client.accepted)
+        assert len(unanswered) in {0, 1, BATCH}
+
+
+def integrity(directory: Path) -> str:
+    """What SQLite says of the whole file."""
+    with closing(sqlite3.connect(directory / FILE_NAME)) as database:
+        (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
+    return str(verdict)

@@ -1,0 +1,159 @@
+"""Senders that are slow, hang up, or are in the middle of a body when the gate is told to stop."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ingest.problems import Reason, Rejected
+from ingest.reading import BodyReader
+from tests.end_to_end.reports import Reports
+from tests.end_to_end.wire import assert_refused, connection, head, receive
+from tests.running_gate import RunningGate, eventually, running_gate, start_gate, tier_files
+
+PATH = "/t/managed/v1/reports/route_window"
+STOP_SECONDS = 10.0
+"""How long a gate may take to end, by its contract."""
+
+ACTIVE = 'tidegate_gate_active_requests{tier="managed"}'
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
+    """A gate that waits half a second for a body."""
+    folder = tmp_path_factory.mktemp("gate")
+    with running_gate(folder, tiers=tier_files(folder / "tiers"), body_timeout_seconds=0.5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def good(gate: RunningGate) -> bytes:
+    """A report that is accepted once it is complete."""
+    return Reports(gate.catalogue).message()
+
+
+def outcomes(gate: RunningGate, outcome: str) -> float:
+    """How many reports of the managed tier met an outcome so far."""
+    return gate.metrics().get(f'tidegate_gate_reports_total{{outcome="{outcome}",tier="managed"}}', 0)
+
+
+HALVES: list[object] = [
+    pytest.param(lambda good: ((), good[:9]), id="a body of which half comes"),
+    pytest.param(lambda good: ((), good), id="a length that promises more than comes"),
+    pytest.param(lambda _: (("Transfer-Encoding: chunked",), b"5\r\nabcde\r\n"), id="chunks without an end"),
+    pytest.param(lambda _: (("Expect: 100-continue",), b""), id="a body that was asked for and never comes"),
+]
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_a_body_that_does_not_come_is_not_waited_for(
+    gate: RunningGate, good: bytes, half: Callable[[bytes], tuple[tuple[str, ...], bytes]]
+) -> None:
+    """A body that does not arrive in time gets 408, and the gate hangs up."""
+    extra, sent = half(good)
+    length = None if "Transfer-Encoding: chunked" in extra else len(good) + 1
+    with connection(gate) as opened:
+        opened.sendall(head(gate, PATH, length=length, extra=extra) + sent)
+        answer = receive(opened)
+        assert_refused(answer, "body_timeout", gate.catalogue, status=408, action="retry")
+        assert opened.recv(1) == b""
+
+
+def test_a_body_that_trickles_is_not_waited_for(gate: RunningGate, good: bytes) -> None:
+    """A byte now and then does not buy more time: the limit is for the whole body."""
+    with connection(gate) as opened:
+        opened.sendall(head(gate, PATH, length=len(good)))
+        opened.settimeout(0.05)
+        answer = b""
+        for at in range(len(good)):
+            try:
+                opened.sendall(good[at : at + 1])
+                answer = opened.recv(12)
+            except TimeoutError:
+                continue
+            break
+    assert answer == b"HTTP/1.1 408"
+
+
+HANG_UPS: list[object] = [
+    pytest.param(lambda opened: opened.close(), id="closes"),
+    pytest.param(lambda opened: opened.shutdown(socket.SHUT_WR), id="closes its half"),
+    pytest.param(
+        lambda opened: (opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"), opened.close()),
+        id="resets",
+    ),
+]
+
+
+@pytest.mark.parametrize("hang_up", HANG_UPS)
+def test_a_sender_that_hangs_up_is_counted(
+    gate: RunningGate, good: bytes, hang_up: Callable[[socket.socket], object]
+) -> None:
+    """A sender that hangs up within a body is counted as such, holds no place, and stops nobody else."""
+    before = outcomes(gate, "disconnected")
+    with connection(gate) as opened:
+        opened.sendall(head(gate, PATH, length=len(good)) + good[:50])
+        eventually(lambda: gate.metrics()[ACTIVE] == 1, "the request is under way")
+        hang_up(opened)
+        eventually(lambda: outcomes(gate, "disconnected") == before + 1, "the gate noticed")
+    assert gate.metrics()[ACTIVE] == 0
+    assert gate.post("managed", "route_window", good).status == 202
+
+
+def test_a_sender_that_does_not_wait_for_its_answer(gate: RunningGate, good: bytes) -> None:
+    """A whole report is stored although its sender hung up before the answer."""
+    before = outcomes(gate, "accepted")
+    with connection(gate) as opened:
+        opened.sendall(head(gate, PATH, length=len(good)) + good)
+    eventually(lambda: outcomes(gate, "accepted") == before + 1, "the report is stored")
+
+
+@pytest.mark.parametrize(
+    ("rest_comes", "status", "reason"),
+    [
+        pytest.param(True, 202, None, id="the rest comes: the report is stored"),
+        pytest.param(False, 503, "stopping", id="the rest does not come: the sender is told to retry"),
+    ],
+)
+def test_sigterm_with_a_body_half_received(tmp_path: Path, rest_comes: bool, status: int, reason: str | None) -> None:
+    """A gate that is told to stop answers a body half received with 202 or 503, takes no other, and ends in time."""
+    gate = start_gate(tmp_path, tiers=tier_files(tmp_path / "tiers"), stop_grace_seconds=1)
+    good = Reports(gate.catalogue).message(report_id=b"half before stop")
+    with gate.client, connection(gate) as opened, connection(gate) as idle:
+        idle.sendall(head(gate, PATH, length=len(good))[:40])
+        opened.sendall(head(gate, PATH, length=len(good)) + good[:50])
+        eventually(lambda: gate.metrics()[ACTIVE] == 1, "the request is under way")
+        started = time.monotonic()
+        gate.process.terminate()
+        eventually(lambda: gate.events("gate_stopping"), "the gate was told to stop")
+        if rest_comes:
+            opened.sendall(good[50:])
+        answer = receive(opened)
+        code = gate.process.wait(STOP_SECONDS)
+    assert time.monotonic() - started < STOP_SECONDS
+    assert (answer.status, code) == (status, 0)
+    if reason is not None:
+        assert_refused(answer, reason, gate.catalogue, status=status, action="retry")
+    assert (b"half before stop" in [entry.key for entry in gate.entries()]) == rest_comes
+
+
+async def test_a_stop_in_the_moment_in_which_a_body_times_out() -> None:
+    """A stop that falls between a body's timeout and its refusal goes through, and the body is refused all the same."""
+    loop, reader = asyncio.get_running_loop(), BodyReader(timeout=0.01)
+    stopped: list[bool] = []
+
+    def stop() -> None:
+        reader.stop(grace=1)
+        stopped.append(True)
+
+    reading = asyncio.create_task(reader.read(asyncio.Event().wait, announced=None))  # type: ignore[arg-type]  # nothing comes
+    await asyncio.sleep(0)
+    loop.call_later(0.011, stop)
+    time.sleep(0.02)  # both timers are due in the same turn of the loop, the body's first
+    with pytest.raises(Rejected) as refused:
+        await reading
+    assert stopped
+    assert refused.value.reason in {Reason.BODY_TIMEOUT, Reason.STOPPING}
