@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest import answers
-from ingest.endpoint import resolve
-from ingest.events import Event
+from ingest.access.token_view import bearer_token
 from ingest.gate import Gate
+from ingest.http import answers
+from ingest.http.endpoint import resolve
+from ingest.http.reading import Receive
+from ingest.http.service import PROBLEM_JSON, TIER
 from ingest.intake import check, count_refusal, take_in
-from ingest.logs import log
 from ingest.pipeline import Submission
 from ingest.problems import Reason, Rejected, problem_document
-from ingest.reading import Receive
-from ingest.service import PROBLEM_JSON, TIER
-from ingest.token_view import bearer_token
-from ingest.tracing import Tracing
+from ingest.telemetry.events import Event
+from ingest.telemetry.logs import log
+from ingest.telemetry.tracing import Tracing
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -92,7 +92,8 @@ class App:
             host = request.headers.get(b"host", b"")
             request.tier, request.path = resolve(host, request.scope["path"], self._gate.rules.catalogue)
         except Rejected as refusal:
-            count_refusal(self._gate, None, refusal)
+            if REPORTS_PATH in request.scope["path"]:
+                count_refusal(self._gate, None, refusal)
             raise
         if request.path.startswith(REPORTS_PATH):
             return await self._traced(request, receive)

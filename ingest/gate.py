@@ -3,18 +3,18 @@
 import dataclasses
 from collections.abc import Sequence
 
-from ingest.account import ACCEPTED, Account
-from ingest.admission import Admission
+from ingest.access.admission import Admission
 from ingest.clock import Clock
-from ingest.events import Event
+from ingest.http.reading import BodyReader
 from ingest.log import InDoubt, Log, LogUnavailable, StorageFull
-from ingest.logs import log
 from ingest.pipeline import Rules
 from ingest.problems import Reason, Rejected
 from ingest.readiness import Readiness
-from ingest.reading import BodyReader
 from ingest.records import to_entry
 from ingest.report import StrippedReport
+from ingest.telemetry.account import ACCEPTED, Account
+from ingest.telemetry.events import Event
+from ingest.telemetry.logs import log
 from schemas.catalogue import Catalogue
 
 OUR_TROUBLE = frozenset(

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ingest import answers
 from ingest.gate import Gate
+from ingest.http import answers
 from ingest.json_reports import Message
 from ingest.pipeline import AVRO_SEQUENCE, Submission, Verdict, judge, messages_of
 from ingest.problems import Reason, Rejected

@@ -31,7 +31,7 @@ class Message(NamedTuple):
 def parse_json(body: bytes) -> Any:
     """The JSON value of `body`; refuses what RFC 8259 leaves open: duplicate keys, NaN, and nesting without end."""
     try:
-        return json.loads(body, object_pairs_hook=_object, parse_constant=_no_constant)
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError carry the input
         raise Rejected(Reason.BAD_JSON) from None
 

@@ -122,7 +122,7 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.BAD_VARINT: Problem(400, "discard", "A variable-length integer is longer than 10 bytes or than 64 bits."),
     Reason.INT_OUT_OF_RANGE: Problem(400, "discard", "A number does not fit the integer type of its field."),
     Reason.NOT_FINITE: Problem(400, "discard", "A floating-point number is NaN or infinite."),
-    Reason.BAD_LENGTH: Problem(400, "discard", "A length is negative or larger than what is left of the message."),
+    Reason.BAD_LENGTH: Problem(400, "discard", "A length is negative."),
     Reason.BAD_UTF8: Problem(400, "discard", "A string is not valid UTF-8."),
     Reason.DUPLICATE_KEY: Problem(400, "discard", "A map or JSON object holds the same key twice."),
     Reason.BAD_BLOCK: Problem(400, "discard", "A block's count or size does not agree with its content."),

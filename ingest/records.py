@@ -54,5 +54,5 @@ def _constant_headers(plan: Plan) -> dict[str, bytes]:
 
 
 def outcomes_entry(value: bytes, *, gate_id: str, now: int) -> Entry:
-    """The entry of a gate's outcomes record (`ingest.account`), keyed so that one gate's records stay in order."""
+    """The entry of a gate's outcomes (`ingest.telemetry.outcomes`), keyed so that one gate's records stay in order."""
     return Entry(topic=CONTROL_TOPIC, key=gate_id.encode(), value=value, timestamp=now)

@@ -14,9 +14,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.access.tokens import FILE_NAME as TOKENS_FILE
+from ingest.access.tokens import TokenStore
 from ingest.clock import SystemClock
-from ingest.tokens import FILE_NAME as TOKENS_FILE
-from ingest.tokens import TokenStore
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0

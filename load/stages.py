@@ -19,25 +19,25 @@ from typing import Any
 import click
 import uvloop
 
-from ingest import answers
-from ingest.account import ACCEPTED, Account
-from ingest.admission import Admission
+from ingest.access.admission import Admission
+from ingest.access.token_view import TokenView
+from ingest.access.tokens import FILE_NAME as TOKENS_FILE
+from ingest.access.tokens import TokenStore
 from ingest.app import App
 from ingest.clock import SystemClock
 from ingest.decode import decode
 from ingest.gate import Gate
+from ingest.http import answers
+from ingest.http.reading import BodyReader
 from ingest.intake import take_in
 from ingest.json_reports import Message
 from ingest.keys import Keyring
 from ingest.log.memory import MemoryLog
 from ingest.pipeline import AVRO, Rules, Submission, strip_message
-from ingest.reading import BodyReader
 from ingest.records import to_entry
 from ingest.report import Entry, StrippedReport
-from ingest.token_view import TokenView
-from ingest.tokens import FILE_NAME as TOKENS_FILE
-from ingest.tokens import TokenStore
-from ingest.tracing import Tracing
+from ingest.telemetry.account import ACCEPTED, Account
+from ingest.telemetry.tracing import Tracing
 from load.comparison import raise_limits
 from load.processes import DAY_MS, choose_cores, pinned
 from load.reports import messages

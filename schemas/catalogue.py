@@ -51,8 +51,12 @@ def load_catalogue(*, reports: Path = REPORTS_DIRECTORY, tiers: Path = TIERS_DIR
     schemas = {
         file: schema for file in _files(reports, "*.avsc") if (schema := _try(load_report_schema, file, findings))
     }
-    policies = {file: tier for file in _files(tiers, "*.toml") if (tier := _try(load_tier, file, findings))}
-    findings.extend(contract_findings(schemas, policies))
+    reports_are_readable = not findings
+    policy_files = _files(tiers, "*.toml")
+    policies = {file: tier for file in policy_files if (tier := _try(load_tier, file, findings))}
+    if reports_are_readable:  # else every policy would be found to name reports and fields that do not exist
+        unreadable = {file.stem for file in policy_files if file not in policies}
+        findings.extend(contract_findings(schemas, policies, unreadable=unreadable))
     if findings:
         raise ContractError(findings)
     return Catalogue(

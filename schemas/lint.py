@@ -6,7 +6,7 @@
 * A stricter tier never keeps more than the looser one, unless its rule says why (`although`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from schemas.avro_types import PRIVACY_CLASSES, Array, Map, walk
@@ -25,8 +25,10 @@ LAST_OF_HEADER = "attributes"
 """The header ends with the free-form attributes; what follows belongs to the report."""
 
 
-def contract_findings(schemas: Mapping[Path, ReportSchema], tiers: Mapping[Path, Tier]) -> Iterator[Finding]:
-    """Everything wrong with these files taken together."""
+def contract_findings(
+    schemas: Mapping[Path, ReportSchema], tiers: Mapping[Path, Tier], *, unreadable: Collection[str] = ()
+) -> Iterator[Finding]:
+    """Everything wrong with these files taken together; `unreadable` are tiers whose files are refused already."""
     for file, schema in schemas.items():
         yield from _schema_findings(file, schema)
     yield from _header_findings(schemas)
@@ -34,7 +36,7 @@ def contract_findings(schemas: Mapping[Path, ReportSchema], tiers: Mapping[Path,
         yield from _file_name_findings(file, tier)
         yield from policy_findings(file, tier, schemas.values())
     yield from _hostname_findings(tiers)
-    yield from _strictness_findings(tiers, schemas.values())
+    yield from _strictness_findings(tiers, schemas.values(), unreadable)
 
 
 def _schema_findings(file: Path, schema: ReportSchema) -> Iterator[Finding]:
@@ -133,11 +135,13 @@ def _hostname_findings(tiers: Mapping[Path, Tier]) -> Iterator[Finding]:
                 yield Finding(str(file), 0, problem, "give each tier hostnames of its own")
 
 
-def _strictness_findings(tiers: Mapping[Path, Tier], schemas: Iterable[ReportSchema]) -> Iterator[Finding]:
+def _strictness_findings(
+    tiers: Mapping[Path, Tier], schemas: Iterable[ReportSchema], unreadable: Collection[str]
+) -> Iterator[Finding]:
     schemas = tuple(schemas)
     by_name = {tier.name: tier for tier in tiers.values()}
     for file, tier in tiers.items():
-        if tier.stricter_than is None:
+        if tier.stricter_than is None or tier.stricter_than in unreadable:
             continue
         looser = by_name.get(tier.stricter_than)
         if looser is None:

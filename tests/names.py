@@ -11,11 +11,11 @@ from typing import Any, get_args
 import click
 from pydantic import BaseModel
 
-import ingest.metrics
-import ingest.tracing
-from ingest.events import EVENTS
-from ingest.outcomes import OUTCOMES_SCHEMA
+import ingest.telemetry.metrics
+import ingest.telemetry.tracing
 from ingest.problems import Action, Reason
+from ingest.telemetry.events import EVENTS
+from ingest.telemetry.outcomes import OUTCOMES_SCHEMA
 from schemas.avro_types import PRIVACY_CLASSES, Enumeration
 from schemas.catalogue import load_catalogue
 from schemas.output_schema import RESERVED_NAMES
@@ -101,7 +101,7 @@ def _gate() -> Iterator[str]:
 
 def _telemetry() -> Iterator[str]:
     """Metrics, spans and attributes are the texts of that form in the modules that declare them."""
-    for module in (ingest.metrics, ingest.tracing):
+    for module in (ingest.telemetry.metrics, ingest.telemetry.tracing):
         tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         texts = [
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -26,12 +26,12 @@ from urllib.parse import urlsplit
 import fastavro
 import httpx
 
+from ingest.access.tokens import FILE_NAME as TOKENS_FILE
+from ingest.access.tokens import TokenStore
 from ingest.clock import SystemClock
 from ingest.log.embedded import EmbeddedLogReader
-from ingest.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
 from ingest.report import Entry
-from ingest.tokens import FILE_NAME as TOKENS_FILE
-from ingest.tokens import TokenStore
+from ingest.telemetry.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
 from schemas.tier import TokenKind
 from tidegate.settings import LOG_DIRECTORY

@@ -162,10 +162,8 @@ def test_files_exist(one: Page) -> None:
 
 @pytest.mark.parametrize("one", [one for one in PAGES if "/adr/" not in str(one.id)])
 def test_names_exist(one: Page) -> None:
-    """Every name in backticks that looks like one of ours is one: reasons, events, metrics, settings, fields, keys.
-
-    Dated decisions are left out, because they are not rewritten when a name changes.
-    """
+    """Every name in backticks that looks like one of ours is one: reasons, events, metrics, settings, fields, keys."""
+    # Dated decisions are left out, because they are not rewritten when a name changes.
     known = known_names()
     said = {word for code in one.code for pattern in PATTERNS for word in pattern.findall(code)}
     assert sorted(name for name in said - known if not is_of_a_library(name)) == []

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from ingest.access.tokens import FILE_NAME as TOKENS_FILE
+from ingest.access.tokens import TokenStore
 from ingest.clock import ManualClock
-from ingest.events import EVENTS, Event
 from ingest.keys import DIRECTORY_NAME as KEYS_DIRECTORY
 from ingest.keys import Keyring
 from ingest.log.embedded import EmbeddedLog
 from ingest.pipeline import Submission
-from ingest.tokens import FILE_NAME as TOKENS_FILE
-from ingest.tokens import TokenStore
+from ingest.telemetry.events import EVENTS, Event
 from tests.documents import ROOT, bare, page
 from tidegate.settings import LOG_DIRECTORY, Settings, flag, variable
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import signal
 import socket
@@ -13,31 +14,31 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from ingest.account import Account
-from ingest.admission import Admission
+from ingest.access.admission import Admission
+from ingest.access.token_view import TokenView
+from ingest.access.tokens import FILE_NAME as TOKENS_FILE
 from ingest.app import App
 from ingest.clock import SystemClock
-from ingest.events import Event
 from ingest.gate import Gate
+from ingest.http.protocol import HttpProtocol
+from ingest.http.reading import BodyReader
+from ingest.http.service import build_service
 from ingest.keys import DIRECTORY_NAME as KEYS_DIRECTORY
 from ingest.keys import Keyring
 from ingest.log import Log
 from ingest.log.embedded import AppendLimits, EmbeddedLog
 from ingest.log.memory import MemoryLog
-from ingest.logs import install, know, log, loop_exception_handler
-from ingest.metrics import Metrics, ReloadResult, Sources
-from ingest.outcomes import OutcomeSeries, report_outcomes
 from ingest.pipeline import Rules
 from ingest.readiness import watch
-from ingest.reading import BodyReader
 from ingest.records import outcomes_entry
-from ingest.service import build_service
-from ingest.token_view import TokenView
-from ingest.tokens import FILE_NAME as TOKENS_FILE
-from ingest.tracing import Tracing
+from ingest.telemetry.account import Account
+from ingest.telemetry.events import Event
+from ingest.telemetry.logs import install, know, log, loop_exception_handler
+from ingest.telemetry.metrics import Metrics, ReloadResult, Sources
+from ingest.telemetry.outcomes import OutcomeSeries, report_outcomes
+from ingest.telemetry.tracing import Tracing
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
 from schemas.errors import ContractError, refuse
-from tidegate.http_protocol import HttpProtocol
 from tidegate.settings import LOG_DIRECTORY, Settings
 
 Announce = Callable[[dict[str, Any]], None]
@@ -282,6 +283,8 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
 def serve(settings: Settings, *, announce: Announce) -> None:
     """Run a gate until it is told to stop; raises what says why it could not start."""
     install(settings.log_level.upper())
+    # uvicorn warns of every request that is no HTTP, so a stranger could fill the disk with warnings.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
     async def run() -> None:
         await Serving(settings, announce=announce).run()

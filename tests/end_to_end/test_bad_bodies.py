@@ -347,7 +347,7 @@ ELSEWHERE = {
     "test_limits.py": {"rate_exceeded", "concurrency_exceeded"},
     "test_storage.py": {"storage_full", "log_unavailable", "in_doubt"},
     "test_slow_senders.py": {"body_timeout", "disconnected", "stopping"},
-    "tests/ingest/test_tokens.py": {"tokens_unreadable"},
+    "tests/ingest/access/test_tokens.py": {"tokens_unreadable"},
     "tests/ingest, because a fault of ours cannot be asked for": {"internal"},
 }
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ingest.http.reading import BodyReader
 from ingest.problems import Reason, Rejected
-from ingest.reading import BodyReader
 from tests.end_to_end.reports import Reports
 from tests.end_to_end.wire import assert_refused, connection, head, receive
 from tests.running_gate import RunningGate, eventually, running_gate, start_gate, tier_files

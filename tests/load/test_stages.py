@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ingest.account import ACCEPTED, RECEIVED
+from ingest.telemetry.account import ACCEPTED, RECEIVED
 from load.rounds import TIER
 from load.stages import Stages, main, setting
 

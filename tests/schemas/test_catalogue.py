@@ -109,3 +109,10 @@ def test_findings_are_sentences_with_a_place() -> None:
 def test_nearest(name: str, expected: str) -> None:
     """The nearest known name is offered, or all of them where none is near."""
     assert nearest(name, ["site", "region"]) == expected
+
+
+def test_a_broken_policy_is_told_once(tmp_path: Path) -> None:
+    """A policy that cannot be read is one finding, and not another one in each stricter tier that refers to it."""
+    contracts = Copy(tmp_path)
+    contracts.change("tiers/byod.toml", "k = 10", "k = ")
+    assert [Path(finding.file).name for finding in contracts.findings()] == ["byod.toml"]

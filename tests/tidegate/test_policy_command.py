@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from ingest.policy_document import policy_document
+from ingest.http.policy_document import policy_document
 from schemas.catalogue import load_catalogue
 from schemas.matrix import COLUMNS, matrix
 from tidegate.cli import main

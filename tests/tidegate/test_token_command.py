@@ -8,11 +8,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from ingest.access.token_view import TokenView
+from ingest.access.tokens import FILE_NAME
 from ingest.clock import ManualClock, SystemClock
 from ingest.keys import DIRECTORY_NAME, MS_PER_DAY, Epoch, Keyring
 from ingest.problems import Rejected
-from ingest.token_view import TokenView
-from ingest.tokens import FILE_NAME
 from tidegate.cli.key import key_group
 from tidegate.cli.token import token_group
 

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ingest.access.tokens import FILE_NAME as TOKENS_FILE
+from ingest.access.tokens import TokenStore
 from ingest.clock import SystemClock
 from ingest.log.embedded import EmbeddedLogReader, PartitionStats
-from ingest.tokens import FILE_NAME as TOKENS_FILE
-from ingest.tokens import TokenStore
 from schemas.catalogue import Catalogue, load_catalogue
 from tidegate.child_gate import ChildGate, GateFailed, child_gate, interrupt, last_words, signals
 from tidegate.cli.demo_posts import BY_HAND, Post, by_hand, posts

@@ -51,6 +51,8 @@ def log_group() -> None:
 def tail(data: Path, topic: str, limit: int, follow: bool, tiers: Path, as_json: bool) -> None:
     """Print the newest entries of the log, oldest of them first.
 
+    Between topics, entries go by their record's time, which a tier may let tell the hour only.
+
     Values are decoded under the output schemas of the policies and of the gates' outcomes (topic tidegate.control); of
     a value that none of them wrote, the fingerprint and the length are shown. --json prints one document a line.
 
@@ -156,13 +158,13 @@ class _Tail:
         for partition in await self._partitions():
             self._after[partition] = await self._reader.before_newest(partition, entries=limit)
             found += await self._read(partition)
-        for partition, entry in sorted(found, key=lambda one: one[1].offset)[len(found) - min(limit, len(found)) :]:
+        for partition, entry in sorted(found, key=_record_time)[len(found) - min(limit, len(found)) :]:
             self._show.entry(partition, entry)
 
     async def _further(self) -> bool:
-        """Show what came since; the embedded log's offsets are one sequence over all partitions."""
+        """Show what came since the last look."""
         found = [one for partition in await self._partitions() for one in await self._read(partition)]
-        for partition, entry in sorted(found, key=lambda one: one[1].offset):
+        for partition, entry in sorted(found, key=_record_time):
             self._show.entry(partition, entry)
         return bool(found)
 
@@ -178,6 +180,12 @@ class _Tail:
                 return found
             self._after[partition] = entries[-1].offset
             found += [(partition, entry) for entry in entries]
+
+
+def _record_time(found: tuple[Partition, StoredEntry]) -> tuple[int, Partition, int]:
+    """What entries of several partitions are sorted by; there is no other order between partitions, on purpose."""
+    partition, stored = found
+    return stored.entry.timestamp, partition, stored.offset
 
 
 class _Json:

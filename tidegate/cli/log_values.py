@@ -8,7 +8,7 @@ from typing import Any
 
 import fastavro
 
-from ingest.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
+from ingest.telemetry.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
 from schemas.catalogue import Catalogue
 from schemas.plan import Plan
 from schemas.report_schema import SINGLE_OBJECT_MARKER

@@ -49,7 +49,7 @@ def show(tier: str, tiers: Path, as_json: bool) -> None:
     catalogue = contracts(tiers)
     policy = tier_named(catalogue, tier)
     if as_json:
-        from ingest.policy_document import policy_document
+        from ingest.http.policy_document import policy_document
 
         click.echo(json.dumps(policy_document(catalogue, policy), indent=2))
         return

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ingest.account import UNKNOWN_FIELD_LABEL
+from ingest.telemetry.account import UNKNOWN_FIELD_LABEL
 from schemas.plan import UNKNOWN_FIELD, Plan
 from tidegate.cli.page import wrapped
 

@@ -16,14 +16,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ingest.account import UNKNOWN_FIELD_LABEL
-from ingest.answers import rejected
 from ingest.body import MAX_BODY
 from ingest.clock import SystemClock
+from ingest.http.answers import rejected
 from ingest.keys import KEY_BYTES
 from ingest.pipeline import CUT, Rules, Submission, Verdict, judge, messages_of
 from ingest.problems import Reason, Rejected
 from ingest.report import Remark, StrippedReport
+from ingest.telemetry.account import UNKNOWN_FIELD_LABEL
 from schemas.catalogue import Catalogue
 from schemas.matrix import how
 from schemas.plan import UNKNOWN_FIELD, Action, Plan, PlannedField, planned_leaves

@@ -15,9 +15,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ingest.access.tokens import (
+    FILE_NAME,
+    ID_LENGTH,
+    IssuedToken,
+    Token,
+    TokenNotLiveError,
+    TokenStore,
+    UnknownTokenError,
+)
 from ingest.clock import SystemClock, iso_utc
 from ingest.state_file import StateFileError
-from ingest.tokens import FILE_NAME, ID_LENGTH, IssuedToken, Token, TokenNotLiveError, TokenStore, UnknownTokenError
 from schemas.errors import ContractError, nearest
 from schemas.tier import TokenKind
 from tidegate.cli.data_directory import data_option, json_option, require_file, tiers_option

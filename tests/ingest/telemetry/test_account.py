@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.account import (
+from ingest.problems import Reason
+from ingest.report import Remark
+from ingest.telemetry.account import (
     ACCEPTED,
     BODY_BOUNDS,
     DURATION_BOUNDS,
@@ -17,8 +19,6 @@ from ingest.account import (
     OutcomeCount,
     RemarkCount,
 )
-from ingest.problems import Reason
-from ingest.report import Remark
 from schemas.catalogue import Catalogue, load_catalogue
 from schemas.plan import UNKNOWN_FIELD, Action, Plan
 

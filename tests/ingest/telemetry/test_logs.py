@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from ingest.events import EVENTS, Event
-from ingest.logs import JsonLines, know, log
 from ingest.problems import Reason
+from ingest.telemetry.events import EVENTS, Event
+from ingest.telemetry.logs import JsonLines, know, log
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CANARY = "canary-7f3a91-alice@example.com"
 
 SETUP = f"""
 import asyncio, gc, logging, sys, threading, warnings
-from ingest import logs
-from ingest.events import Event
+from ingest.telemetry import logs
+from ingest.telemetry.events import Event
 logs.install("INFO")
 CANARY = {CANARY!r}
 
@@ -346,7 +346,7 @@ def test_line_says_when_how_bad_and_what() -> None:
         pytest.param(Event.REPORTS_REFUSED, "reports", 21, 21, id="a number"),
         pytest.param(Event.REPORTS_REFUSED, "reports", CANARY, "other", id="text where a number belongs"),
         pytest.param(Event.REPORTS_REFUSED, "reports", [CANARY], "other", id="a list where a number belongs"),
-        pytest.param(Event.REPORTS_REFUSED, "reason", Reason.STORAGE_FULL, "storage_full", id="a member of an enumeration"),
+        pytest.param(Event.REPORTS_REFUSED, "reason", Reason.STORAGE_FULL, "storage_full", id="a member of an enum"),
         pytest.param(Event.REPORTS_REFUSED, "reason", CANARY, "other", id="a name that nobody declared"),
         pytest.param(Event.REPORTS_REFUSED, "reason", {CANARY: 1}, "other", id="what cannot even be looked up"),
         pytest.param(Event.REPORTS_REFUSED, "tier", "tier-of-this-test", "tier-of-this-test", id="a declared name"),
@@ -362,5 +362,5 @@ def test_value_of_the_wrong_kind_is_not_printed(event: Event, field: str, value:
 
 def test_undeclared_field_is_refused() -> None:
     """Logging a field that the event does not declare raises, and names the field and the file to declare it in."""
-    with pytest.raises(TypeError, match=r"GATE_STOPPED has no field user; declare it in ingest/events\.py"):
+    with pytest.raises(TypeError, match=r"GATE_STOPPED has no field user; declare it in ingest/telemetry/events\.py"):
         log(Event.GATE_STOPPED, user=1)

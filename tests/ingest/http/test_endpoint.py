@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.endpoint import Endpoint, resolve
+from ingest.http.endpoint import Endpoint, resolve
 from ingest.problems import Reason, Rejected
 from schemas.catalogue import load_catalogue
 

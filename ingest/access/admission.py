@@ -23,9 +23,9 @@ from random import Random
 from types import TracebackType
 from typing import Protocol, Self
 
+from ingest.access.token_view import Credential
 from ingest.clock import Clock
 from ingest.problems import Reason, Rejected
-from ingest.token_view import Credential
 from schemas.tier import AdmissionPolicy
 
 PEERS_REMEMBERED = 1024
@@ -42,7 +42,7 @@ NEEDS_A_PERSON = frozenset({Reason.STORAGE_FULL, Reason.KEY_MISSING, Reason.TOKE
 
 
 class Credentials(Protocol):
-    """Where a token is looked up; `ingest.token_view.TokenView` in a gate."""
+    """Where a token is looked up; `ingest.access.token_view.TokenView` in a gate."""
 
     def check(self, token: bytes | None, now_ms: int) -> Credential:
         """The credential behind a token; raises `Rejected`."""

@@ -2,7 +2,7 @@
 
 Rules held here:
 
-* our own events are those of `ingest.events`; a field that is not declared there raises TypeError;
+* our own events are those of `ingest.telemetry.events`; a field that is not declared there raises TypeError;
 * of what other libraries log only the logger's name, level and place are printed, and the message only if it is one of
   a few constants: asyncio formats reprs of objects into its messages, and a warning is text. `record.args` is never
   looked at;
@@ -27,7 +27,7 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import Any, TextIO
 
-from ingest.events import CONSTANT_MESSAGES, EVENTS, Event, Kind
+from ingest.telemetry.events import CONSTANT_MESSAGES, EVENTS, Event, Kind
 
 LOGGER_NAME = "tidegate"
 
@@ -52,7 +52,9 @@ def log(event: Event, *, error: BaseException | None = None, **fields: object) -
     """Log `event`, and the types and frames of `error`; a field that is not declared for it raises TypeError."""
     declared = EVENTS[event]
     if undeclared := fields.keys() - declared.fields.keys():
-        raise TypeError(f"{event.name} has no field {', '.join(sorted(undeclared))}; declare it in ingest/events.py")
+        raise TypeError(
+            f"{event.name} has no field {', '.join(sorted(undeclared))}; declare it in ingest/telemetry/events.py"
+        )
     logging.getLogger(LOGGER_NAME).log(declared.level, event, extra={"fields": fields, "error": error})
 
 

@@ -20,10 +20,10 @@ from typing import Any
 import fastavro
 
 import schemas
-from ingest.account import Account, OutcomeCount
 from ingest.clock import Clock
-from ingest.events import Event
-from ingest.logs import log
+from ingest.telemetry.account import Account, OutcomeCount
+from ingest.telemetry.events import Event
+from ingest.telemetry.logs import log
 from schemas.report_schema import SINGLE_OBJECT_MARKER, crc_64_avro
 
 Append = Callable[[bytes], Awaitable[object]]

@@ -6,9 +6,9 @@ problem document like every other one, and it never overtakes the answer to a wh
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ingest import answers
+from ingest.http import answers
+from ingest.http.service import PROBLEM_JSON
 from ingest.problems import Reason, problem_document
-from ingest.service import PROBLEM_JSON
 
 REASON = Reason.MALFORMED_REQUEST
 BODY = answers.encode(problem_document(REASON))

@@ -21,8 +21,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from ingest.account import OUTCOMES
-from ingest.otlp import flush, gate_resource, otlp_asked
+from ingest.telemetry.account import OUTCOMES
+from ingest.telemetry.otlp import flush, gate_resource, otlp_asked
 from schemas.catalogue import Catalogue
 
 DEFAULT_RATIO = 0.01
@@ -41,7 +41,7 @@ class RequestSpan(Protocol):
         ...
 
     def outcome(self, outcome: str, reports: int) -> None:
-        """Say how many of its reports met an outcome; one outside `ingest.account.OUTCOMES` raises ValueError."""
+        """Say how many of its reports met an outcome; one outside `account.OUTCOMES` raises ValueError."""
         ...
 
     def status(self, status: int) -> None:
@@ -139,7 +139,7 @@ class Tracing:
         return _OtelSpan(span, self._names) if span.is_recording() else NO_SPAN
 
     def shutdown(self) -> None:
-        """Send what is left, if tracing is on, and stop; takes at most `ingest.otlp.FLUSH_SECONDS`."""
+        """Send what is left, if tracing is on, and stop; takes at most `ingest.telemetry.otlp.FLUSH_SECONDS`."""
         if self._provider is not None:
             flush(self._provider.shutdown)
 

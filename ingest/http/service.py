@@ -12,9 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from ingest import answers
 from ingest.gate import Gate
-from ingest.policy_document import policy_document
+from ingest.http import answers
+from ingest.http.policy_document import policy_document
 from ingest.problems import Reason, Rejected, problem_document
 
 TIER = "tidegate.tier"

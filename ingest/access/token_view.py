@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ingest.access.tokens import ID_LENGTH, KINDS, SCHEMA_VERSION, SECRET_LENGTH, hash_secret, schema_sql
 from ingest.clock import Clock
-from ingest.events import Event
-from ingest.logs import log
 from ingest.problems import Reason, Rejected
 from ingest.state_file import StateFileError, create_state, open_state
-from ingest.tokens import ID_LENGTH, KINDS, SCHEMA_VERSION, SECRET_LENGTH, hash_secret, schema_sql
+from ingest.telemetry.events import Event
+from ingest.telemetry.logs import log
 from schemas.tier import TokenKind
 
 SECRET_AT = len("tg_") + ID_LENGTH + len("_")

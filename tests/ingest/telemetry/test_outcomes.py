@@ -13,9 +13,9 @@ import avro.schema
 import fastavro
 import pytest
 
-from ingest.account import RECEIVED, Account, OutcomeCount
 from ingest.clock import ManualClock
-from ingest.outcomes import (
+from ingest.telemetry.account import RECEIVED, Account, OutcomeCount
+from ingest.telemetry.outcomes import (
     HEARTBEAT_SECONDS,
     OUTCOMES_PREFIX,
     OUTCOMES_SCHEMA,
@@ -206,7 +206,7 @@ async def test_cancelled_append_restores_the_counts(account: Account) -> None:
 
 async def test_append_that_hangs_is_given_up(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """An append that does not end is left after its time, so that a stop is never held up by the log."""
-    monkeypatch.setattr("ingest.outcomes.APPEND_SECONDS", 0.01)
+    monkeypatch.setattr("ingest.telemetry.outcomes.APPEND_SECONDS", 0.01)
 
     async def never(value: bytes) -> None:
         del value

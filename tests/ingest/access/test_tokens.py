@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.access.token_view import STALE_SECONDS, TokenView, bearer_token
+from ingest.access.tokens import FILE_NAME, IssuedToken, TokenNotLiveError, TokenStore, UnknownTokenError
 from ingest.clock import ManualClock, SystemClock
 from ingest.problems import Reason, Rejected
 from ingest.state_file import StateFileError
-from ingest.token_view import STALE_SECONDS, TokenView, bearer_token
-from ingest.tokens import FILE_NAME, IssuedToken, TokenNotLiveError, TokenStore, UnknownTokenError
 
 NOW_MS = 1_795_000_000_000
 HOUR_MS = 3_600_000
@@ -29,7 +29,7 @@ REVOKE_IN_ANOTHER_PROCESS = """
 import sys
 from pathlib import Path
 from ingest.clock import SystemClock
-from ingest.tokens import TokenStore
+from ingest.access.tokens import TokenStore
 TokenStore(Path(sys.argv[1]), SystemClock()).revoke(sys.argv[2])
 """
 

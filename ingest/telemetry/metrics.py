@@ -4,9 +4,9 @@ Rules held here:
 
 * a metric is a `Metric` below, with name, unit, labels and meaning; docs/metrics.md lists the same (held by a test);
 * every label comes from a closed set: tiers, reports and fields from the catalogue, outcomes from `Reason`;
-* requests are counted in the account (`ingest.account`) and read here at collection. `Histogram.record` of the SDK was
-  measured at 6.2 µs with its attributes at hand, a bucket array at 0.2 µs: histograms are kept as arrays as well, and
-  handed to the SDK's readers as finished points;
+* requests are counted in the account (`ingest.telemetry.account`) and read here at collection. `Histogram.record` of
+  the SDK was measured at 6.2 µs with its attributes at hand, a bucket array at 0.2 µs: histograms are kept as arrays as
+  well, and handed to the SDK's readers as finished points;
 * the readers collect from their own threads, so what they call must be quick and must not raise.
 """
 
@@ -33,8 +33,8 @@ from opentelemetry.sdk.metrics.export import Metric as MetricStream
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from ingest.account import RECEIVED, Account, Buckets
-from ingest.otlp import flush, gate_resource, otlp_asked
+from ingest.telemetry.account import RECEIVED, Account, Buckets
+from ingest.telemetry.otlp import flush, gate_resource, otlp_asked
 
 PROMETHEUS_CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -219,7 +219,7 @@ class Metrics:
         self._reloads[result] += 1
 
     def shutdown(self) -> None:
-        """Send what is left, if OTLP is on, and stop; takes at most `ingest.otlp.FLUSH_SECONDS`."""
+        """Send what is left, if OTLP is on, and stop; takes at most `ingest.telemetry.otlp.FLUSH_SECONDS`."""
         flush(self._provider.shutdown)
 
     def _reads(self) -> dict[Metric, Read]:

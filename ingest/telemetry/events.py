@@ -1,10 +1,10 @@
 """Every event that the gate logs, what may accompany each, and the few messages of libraries that may be printed.
 
 Rules held here: an event has a name, a level and declared fields; the kind of a field says where its value may come
-from, and no kind admits something out of a request. `ingest.logs` refuses an undeclared field and prints a value of the
-wrong kind as "other".
+from, and no kind admits something out of a request. `ingest.telemetry.logs` refuses an undeclared field and prints a
+value of the wrong kind as "other".
 
-Adding an event: add it to `Event` and `EVENTS`; `tests/ingest/test_events.py` checks every call in the code.
+Adding an event: add it to `Event` and `EVENTS`; `tests/ingest/telemetry/test_events.py` checks every call in the code.
 """
 
 import logging
@@ -18,7 +18,7 @@ class Kind(Enum):
 
     NUMBER = "number"
     NAME = "name"
-    """A member of an enumeration, or a string that `ingest.logs.know` was told."""
+    """A member of an enumeration, or a string that `ingest.telemetry.logs.know` was told."""
     CODE = "code"
     """A name that stands in source code: of a file, a logger, a class."""
     OPERATOR = "operator"

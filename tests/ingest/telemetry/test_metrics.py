@@ -15,15 +15,15 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from ingest.account import NO_TIER, OUTCOMES, STATUS_CLASSES, UNKNOWN_FIELD_LABEL, Account
-from ingest.metrics import METRICS, Instrument, Metric, Metrics, ReloadResult, Sources
 from ingest.problems import Reason
 from ingest.report import Remark
+from ingest.telemetry.account import NO_TIER, OUTCOMES, STATUS_CLASSES, UNKNOWN_FIELD_LABEL, Account
+from ingest.telemetry.metrics import METRICS, Instrument, Metric, Metrics, ReloadResult, Sources
 from schemas.catalogue import load_catalogue
 from schemas.plan import Action
 from tests.ingest.otlp_collector import Collector, collector
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CATALOGUE = load_catalogue()
 GATE = "00112233445566778899aabbccddeeff"
 WEIRD = 'canary"\n{tier="managed"} 1'
@@ -317,9 +317,9 @@ def see(event, args):
     if event == "socket.connect":
         print("connect", args[1])
 sys.addaudithook(see)
-from ingest.account import Account
-from ingest.metrics import Metrics, Sources
-from ingest.tracing import Tracing
+from ingest.telemetry.account import Account
+from ingest.telemetry.metrics import Metrics, Sources
+from ingest.telemetry.tracing import Tracing
 from schemas.catalogue import load_catalogue
 catalogue = load_catalogue()
 metrics = Metrics(

@@ -11,8 +11,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from ingest.account import OUTCOMES
-from ingest.tracing import NO_SPAN, Tracing
+from ingest.telemetry.account import OUTCOMES
+from ingest.telemetry.tracing import NO_SPAN, Tracing
 from schemas.catalogue import load_catalogue
 from tests.ingest.otlp_collector import Collector, collector
 

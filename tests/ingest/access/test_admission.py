@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.admission import Admission, TokenBucket, _network_rule
+from ingest.access.admission import Admission, TokenBucket, _network_rule
+from ingest.access.token_view import Credential
 from ingest.clock import ManualClock
 from ingest.problems import Reason, Rejected
-from ingest.token_view import Credential
 from schemas.tier import AdmissionPolicy, TokenKind
 
 INSIDE, OUTSIDE = "10.1.2.3", "203.0.113.7"

@@ -1,4 +1,5 @@
-"""Tokens as an operator keeps them: made, listed, rotated, revoked. The gate looks them up in `ingest.token_view`.
+"""Tokens as an operator keeps them: made, listed, rotated, revoked. The gate looks them up in `token_view`.
+`ingest.access.token_view`.
 
 A token is `tg_<id>_<secret>`. The id is public: it is what lists show and what an operator revokes. Rules:
 
@@ -146,7 +147,7 @@ class TokenStore:
 
 def schema_sql() -> str:
     """The SQL that makes the tokens' table."""
-    return resources.files("ingest").joinpath("tokens.sql").read_text(encoding="utf-8")
+    return resources.files("ingest.access").joinpath("tokens.sql").read_text(encoding="utf-8")
 
 
 def _require_live(token: Token, now_ms: int) -> None:

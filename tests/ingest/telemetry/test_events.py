@@ -4,9 +4,9 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.events import EVENTS, Event, Kind
+from ingest.telemetry.events import EVENTS, Event, Kind
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ("schemas", "ingest", "aggregators", "tidegate", "load")
 
 

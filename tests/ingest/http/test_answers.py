@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingest.answers import accepted, checked, encode, rejected, taken_off
 from ingest.decode import decode
+from ingest.http.answers import accepted, checked, encode, rejected, taken_off
 from ingest.problems import Reason, Rejected
 from ingest.report import StrippedReport
 from ingest.strip import strip
