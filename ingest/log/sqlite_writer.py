@@ -3,7 +3,7 @@
 Rules held here:
 
 * one transaction per batch: every call in it is stored, or none;
-* what is remembered between batches (topics, partitions, the newest offset) is forgotten whenever a transaction fails,
+* what is remembered between batches (topics, partitions, newest offsets) is forgotten whenever a transaction fails,
   and read again from the file, which is the truth;
 * after any error other than a full disk the connection is not used again: what a failed fsync left behind cannot be
   known, so the file is opened and settled anew before the next entry (`sqlite_file.open_writer`).
@@ -12,7 +12,7 @@ Rules held here:
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,7 +23,7 @@ from ingest.report import Entry, Position
 
 Row = tuple[int, int, int, bytes, bytes | None, bytes]
 
-INSERT = 'INSERT INTO entries ("offset", partition, "timestamp", "key", headers, value) VALUES '
+INSERT = 'INSERT INTO entries (partition, "offset", "timestamp", "key", headers, value) VALUES '
 ROW = "(?, ?, ?, ?, ?, ?)"
 
 ROWS_PER_STATEMENT = (256, 64, 16, 4, 1)
@@ -55,10 +55,9 @@ class SqliteWriter:
         rows: list[Row] = []
         with self._transaction() as connection:
             placement = self._placed_on(connection)
-            offsets = count(placement.newest + 1)
-            positions = [[_place(entry, next(offsets), placement, rows) for entry in call] for call in calls]
+            positions = [[_place(entry, placement, rows) for entry in call] for call in calls]
+            rows.sort()  # by partition and offset, which no two share: each page is written once, not by turns
             _insert(rows, connection)
-        placement.newest += len(rows)
         self.commits += 1
         self.entries += len(rows)
         return positions
@@ -109,11 +108,12 @@ class SqliteWriter:
         return self._placement
 
 
-def _place(entry: Entry, offset: int, placement: Placement, rows: list[Row]) -> Position:
+def _place(entry: Entry, placement: Placement, rows: list[Row]) -> Position:
     """Adds the entry's row to `rows` and says where it will be."""
-    partition, row = placement.partition(entry.topic, entry.key)
-    rows.append((offset, row, entry.timestamp, entry.key, encode(entry.headers), entry.value))
-    return Position(partition, offset)
+    end = placement.end(entry.topic, entry.key)
+    offset = end.next_offset()
+    rows.append((end.row, offset, entry.timestamp, entry.key, encode(entry.headers), entry.value))
+    return Position(end.partition, offset)
 
 
 def _insert(rows: Sequence[Row], connection: sqlite3.Connection) -> None:

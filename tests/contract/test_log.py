@@ -281,7 +281,6 @@ async def test_a_log_counts_what_it_stored(storage: Storage) -> None:
     assert (log.entries, log.commits) == (3, 2)
 
 
-
 async def test_a_closed_log_refuses(storage: Storage) -> None:
     """After close, which may be called again, every call is refused as unavailable."""
     log = storage.open()

@@ -15,8 +15,8 @@ SELECT
     totals.value_bytes,
     totals.first_offset,
     totals.last_offset,
-    (SELECT "timestamp" FROM entries WHERE "offset" = totals.first_offset),
-    (SELECT "timestamp" FROM entries WHERE "offset" = totals.last_offset)
+    (SELECT "timestamp" FROM entries WHERE partition = totals.partition AND "offset" = totals.first_offset),
+    (SELECT "timestamp" FROM entries WHERE partition = totals.partition AND "offset" = totals.last_offset)
 FROM totals
 JOIN partitions ON partitions.id = totals.partition
 ORDER BY partitions.topic, partitions.number

@@ -7,7 +7,7 @@ CREATE TABLE topics (
     partitions INTEGER NOT NULL CHECK (partitions > 0)
 ) WITHOUT ROWID;
 
--- One row per partition that holds, or held, an entry.
+-- One row per partition that holds, or held, an entry; ids in the order of creation.
 CREATE TABLE partitions (
     id     INTEGER PRIMARY KEY,
     topic  TEXT    NOT NULL REFERENCES topics (topic),
@@ -15,20 +15,18 @@ CREATE TABLE partitions (
     UNIQUE (topic, number)
 );
 
--- One sequence over all partitions: "offset" is the row's id, so every insert goes to the end of the table, whatever
--- the topic, and the offsets of one partition rise without being dense. Retention may delete any row but the newest,
--- from which the next offset follows.
+-- Every partition counts its own entries from 0. Nothing here may order the entries of one partition among those of
+-- another, a row id included: next to entries with an exact time such an order would tell when the others were
+-- appended. Retention may delete any row but the newest of its partition, from which the next offset follows.
 CREATE TABLE entries (
-    "offset"    INTEGER PRIMARY KEY,
     partition   INTEGER NOT NULL REFERENCES partitions (id),
+    "offset"    INTEGER NOT NULL,
     "timestamp" INTEGER NOT NULL,
     "key"       BLOB    NOT NULL,
     headers     BLOB,   -- ingest/log/header_block.py; NULL when there are none
-    value       BLOB    NOT NULL
-);
-
--- Holds (partition, offset), as every index ends in the row's id: a read is one range of it.
-CREATE INDEX entries_by_partition ON entries (partition);
+    value       BLOB    NOT NULL,
+    PRIMARY KEY (partition, "offset")
+) WITHOUT ROWID;
 
 -- Written by probe(), read by nobody.
 CREATE TABLE probe (

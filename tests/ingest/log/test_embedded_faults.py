@@ -64,7 +64,8 @@ async def test_a_full_database_recovers(tmp_path: Path) -> None:
             await log.append(refused)
     assert await keys(log) == [b"before"]
     await limit_pages(1_000_000)
-    await log.append(refused)
+    positions = await log.append(refused)
+    assert [position.offset for position in positions] == list(range(20)), "refused appends used up no offset"
     assert sorted(await keys(log)) == sorted([b"before", *(one.key for one in refused)])
     await log.close()
 
