@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingest.access.admission import Ticket
 from ingest.access.token_view import bearer_token
 from ingest.gate import Gate
 from ingest.http import answers
@@ -42,6 +43,13 @@ class Request:
     path: str = ""
     headers: dict[bytes, bytes] = field(default_factory=dict)
     body_bytes: int = 0
+    only_check: bool = False
+    ticket: Ticket | None = None
+
+    def release(self) -> None:
+        """Give the ticket back, if there is one."""
+        if self.ticket is not None:
+            self.ticket.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +76,17 @@ class App:
             return
         started = self._gate.clock.monotonic()
         request = Request(scope)
-        response = await self._guarded(request, receive, send)
-        if response is not None:
-            seconds = self._gate.clock.monotonic() - started
-            self._gate.account.answered(
-                request.tier, status=response.status, seconds=seconds, body_bytes=request.body_bytes
-            )
-            await _send(send, response)
+        try:
+            response = await self._guarded(request, receive, send)
+            if response is not None:
+                seconds = self._gate.clock.monotonic() - started
+                self._gate.account.answered(
+                    request.tier, status=response.status, seconds=seconds, body_bytes=request.body_bytes
+                )
+                await _send(send, response)
+        finally:
+            # Only now: an answer that its sender does not read is memory, and the tier's concurrency bounds it.
+            request.release()
 
     async def _guarded(self, request: Request, receive: Receive, send: Send) -> Response | None:
         """The response, whatever happens; None where FastAPI has answered already."""
@@ -93,7 +105,7 @@ class App:
             request.tier, request.path = resolve(host, request.scope["path"], self._gate.rules.catalogue)
         except Rejected as refusal:
             if REPORTS_PATH in request.scope["path"]:
-                count_refusal(self._gate, None, refusal)
+                self._count(request, refusal)
             raise
         if request.path.startswith(REPORTS_PATH):
             return await self._traced(request, receive)
@@ -114,25 +126,25 @@ class App:
     async def _report(self, request: Request, receive: Receive) -> Response:
         try:
             tier = _require_post(request)
-            only_check = _only_check(request.scope["query_string"])
+            request.only_check = _only_check(request.scope["query_string"])
             token = bearer_token(request.headers.get(b"authorization"))
-            ticket = self._gate.admission.admit(tier, token, _peer(request.scope))
-        except Rejected as refusal:
-            count_refusal(self._gate, request.tier, refusal)
-            raise
-        with ticket:
+            request.ticket = self._gate.admission.admit(tier, token, _peer(request.scope))
             submission = await self._submission(request, tier, receive)
-            answer = await (check if only_check else take_in)(submission, self._gate)
+        except Rejected as refusal:
+            self._count(request, refusal)
+            raise
+        answer = await (check if request.only_check else take_in)(submission, self._gate)
         return Response(answer.status, answers.encode(answer.document))
+
+    def _count(self, request: Request, refusal: Rejected) -> None:
+        """Enter a request that was refused at the door into the ledger, which knows nothing of checks."""
+        if not request.only_check:
+            count_refusal(self._gate, request.tier, refusal)
 
     async def _submission(self, request: Request, tier: str, receive: Receive) -> Submission:
         headers = request.headers
-        try:
-            body = await self._gate.reader.read(receive, announced=_announced(headers))
-            _require_no_upgrade(headers, body)
-        except Rejected as refusal:
-            count_refusal(self._gate, tier, refusal)
-            raise
+        body = await self._gate.reader.read(receive, announced=_announced(headers))
+        _require_no_upgrade(headers, body)
         request.body_bytes = len(body)
         return Submission(
             tier=tier,

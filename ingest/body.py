@@ -88,7 +88,8 @@ DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": _gunzip, "zstd": _unz
 def split_sequence(body: bytes) -> Iterator[bytes | Rejected]:
     """The messages of an `application/avro-sequence`, each behind a 4-byte big-endian length.
 
-    What cannot be cut any further is one `Rejected` at the end, so that the messages before it still count.
+    What cannot be cut any further is one `Rejected` at the end, so that the messages before it still count. Raises
+    `Rejected` for more than `MAX_REPORTS`: the sender keeps all of them and posts smaller batches.
     """
     at = 0
     for _ in range(MAX_REPORTS):
@@ -104,4 +105,4 @@ def split_sequence(body: bytes) -> Iterator[bytes | Rejected]:
             return
         yield body[start:at]
     if at != len(body):
-        yield Rejected(Reason.TOO_MANY_REPORTS)
+        raise Rejected(Reason.TOO_MANY_REPORTS)

@@ -42,10 +42,10 @@ class Gate:
         self._quiet_until: dict[Reason, float] = {}
 
     def put_in_force(self, catalogue: Catalogue) -> None:
-        """Go on under another catalogue; requests that are under way end under the one they began with."""
+        """Go on under another catalogue; a request whose body is still arriving is judged under the new one."""
         self.account.adopt(catalogue)
-        self.admission.reconfigure({tier.name: tier.admission for tier in catalogue.tiers.values()})
         self.rules = dataclasses.replace(self.rules, catalogue=catalogue)
+        self.admission.reconfigure({tier.name: tier.admission for tier in catalogue.tiers.values()})
 
     def count_refused(self, tier: str | None, reason: Reason, reports: int) -> None:
         """Enter refused reports into the ledger; a refusal that is our own trouble is told to the operator as well."""
@@ -66,10 +66,11 @@ class Gate:
             return
         now = self.clock.now_ms()
         tier = reports[0].plan.tier.name
+        entries = [to_entry(report, now=now) for report in reports]
         # In doubt unless the log says otherwise, so that a request that is cancelled meanwhile is not forgotten.
         trouble: Reason | None = Reason.IN_DOUBT
         try:
-            await self.log.append([to_entry(report, now=now) for report in reports])
+            await self.log.append(entries)
             trouble = None
         except StorageFull:
             trouble = Reason.STORAGE_FULL

@@ -70,6 +70,8 @@ class Reason(Enum):
     BODY_TOO_LARGE = "body_too_large"
     EXPANDED_TOO_LARGE = "expanded_too_large"
     RATIO_TOO_HIGH = "ratio_too_high"
+    REPORT_TOO_LARGE = "report_too_large"
+    CHECK_TOO_LARGE = "check_too_large"
     TOO_MANY_REPORTS = "too_many_reports"
     BAD_COMPRESSION = "bad_compression"
     UNSUPPORTED_CODING = "unsupported_coding"
@@ -152,7 +154,9 @@ PROBLEMS: dict[Reason, Problem] = {
         413, "discard", "The body is over 1 MiB after decompression; post smaller batches."
     ),
     Reason.RATIO_TOO_HIGH: Problem(413, "discard", "The body decompresses to more than 100 times its size."),
-    Reason.TOO_MANY_REPORTS: Problem(413, "discard", "More than 1,000 reports in one batch; post smaller batches."),
+    Reason.REPORT_TOO_LARGE: Problem(413, "discard", "One report is over 64 KiB; fold its rows or shorten its window."),
+    Reason.CHECK_TOO_LARGE: Problem(413, "discard", "A check takes at most 64 KiB of reports; check fewer at once."),
+    Reason.TOO_MANY_REPORTS: Problem(413, "keep", "More than 1,000 reports in one batch; post smaller batches."),
     Reason.BAD_COMPRESSION: Problem(400, "discard", "The body does not decompress with the coding that it names."),
     Reason.UNSUPPORTED_CODING: Problem(
         415, "ask_admin", "Content-Encoding must be one of gzip, zstd, identity; never stacked."

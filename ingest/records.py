@@ -4,8 +4,10 @@ Keys, headers and timestamps are data as well. The header names and their meanin
 protocol binding, binary content mode. With `ingest.log`, which reads back what it stored, the only maker of entries.
 """
 
+import json
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 from ingest.coarsen import floor_hour
 from ingest.report import Entry, StrippedReport
@@ -14,6 +16,12 @@ from schemas.tier import RecordPolicy
 
 CONTROL_TOPIC = "tidegate.control"
 """What the gates say about themselves: outcomes, every second."""
+
+SCHEMAS_TOPIC = "tidegate.schemas"
+"""The schema of every record in the log, by fingerprint (`ingest.schema_topic`)."""
+
+GATES_OWN = frozenset({CONTROL_TOPIC, SCHEMAS_TOPIC})
+"""Topics that the gates write by themselves; every other one holds what a device sent, stripped."""
 
 
 def to_entry(stripped: StrippedReport, *, now: int) -> Entry:
@@ -51,6 +59,12 @@ def _constant_headers(plan: Plan) -> dict[str, bytes]:
         "ce_type": f"tidegate.{plan.schema.label}".encode(),
         "content-type": b"application/avro",
     }
+
+
+def schema_entry(fingerprint: bytes, document: dict[str, Any], *, now: int) -> Entry:
+    """The entry of an Avro schema, keyed by the 8 bytes that messages name it with."""
+    value = json.dumps(document, separators=(",", ":")).encode()
+    return Entry(topic=SCHEMAS_TOPIC, key=fingerprint, value=value, timestamp=now)
 
 
 def outcomes_entry(value: bytes, *, gate_id: str, now: int) -> Entry:

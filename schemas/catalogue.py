@@ -21,7 +21,7 @@ TIERS_DIRECTORY = Path(__file__).parent / "tiers"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
     """Report schemas (every version), tiers by name, and plans by (tier, message fingerprint)."""
 

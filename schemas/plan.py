@@ -100,8 +100,7 @@ class Plan:
 
     def readable(self, body: bytes) -> dict[str, Any]:
         """A stripped body as a JSON object for people: without what was not kept, times as RFC 3339, bytes as hex."""
-        kept: dict[str, Any] = _readable(fastavro.schemaless_reader(BytesIO(body), self.output_parsed, None))
-        return kept
+        return read_stripped(body, self.output_parsed)
 
     def path_of(self, field_id: int) -> str:
         """The path of the report schema's field with that id; raises KeyError."""
@@ -134,6 +133,12 @@ def _what_it_does(planned: PlannedField, tier: Tier) -> dict[str, Any]:
     # Another epoch is another key, and so another pseudonym.
     epoch = tier.pseudonym.epoch_days if tier.pseudonym and planned.action is Action.PSEUDONYMISE else None
     return {**does, "epoch_days": epoch}
+
+
+def read_stripped(body: bytes, parsed: Any) -> dict[str, Any]:
+    """As `Plan.readable`, for a body under any output schema, `parsed` by fastavro."""
+    kept: dict[str, Any] = _readable(fastavro.schemaless_reader(BytesIO(body), parsed, None))
+    return kept
 
 
 def _readable(value: Any) -> Any:

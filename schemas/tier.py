@@ -203,7 +203,7 @@ class Tier(Strict):
     """One policy file. Every number carries its unit in its name."""
 
     name: Annotated[str, Field(alias="tier", pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-    version: Annotated[int, Field(ge=1)]
+    version: Annotated[int, Field(ge=1, lt=2**31)]
     why: Annotated[str, Field(min_length=1)]
     stricter_than: str | None = None
     hostnames: tuple[str, ...] = ()
@@ -294,6 +294,8 @@ def _is_tag(part: object) -> bool:
 
 def _problem(path: tuple[int | str, ...], detail: Any) -> str:
     dotted = ".".join(str(part) for part in path)
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return f"{dotted}: no action, or no coarsening, of that name"
     return f"{dotted or 'the file'}: {detail['msg'].removeprefix('Value error, ')}"
 
 

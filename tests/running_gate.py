@@ -30,6 +30,7 @@ from ingest.access.tokens import FILE_NAME as TOKENS_FILE
 from ingest.access.tokens import TokenStore
 from ingest.clock import SystemClock
 from ingest.log.embedded import EmbeddedLogReader
+from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Entry
 from ingest.telemetry.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
@@ -159,6 +160,9 @@ class RunningGate:
 
     def decoded(self, entry: Entry) -> dict[str, Any]:
         """The value of an entry under the schema whose fingerprint it names, which must fit to the last byte."""
+        if entry.topic == SCHEMAS_TOPIC:
+            document: dict[str, Any] = json.loads(entry.value)
+            return document
         outputs = {plan.message_prefix: plan.output_parsed for plan in self.catalogue.plans.values()}
         outputs[OUTCOMES_PREFIX] = fastavro.parse_schema(OUTCOMES_SCHEMA)
         body = io.BytesIO(entry.value)

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from random import SystemRandom
 from typing import Any
 
@@ -25,12 +27,13 @@ from ingest.http.reading import BodyReader
 from ingest.http.service import build_service
 from ingest.keys import DIRECTORY_NAME as KEYS_DIRECTORY
 from ingest.keys import Keyring
-from ingest.log import Log
+from ingest.log import InDoubt, Log, LogUnavailable
 from ingest.log.embedded import AppendLimits, EmbeddedLog
 from ingest.log.memory import MemoryLog
 from ingest.pipeline import Rules
 from ingest.readiness import watch
 from ingest.records import outcomes_entry
+from ingest.schema_topic import publish_schemas
 from ingest.telemetry.account import Account
 from ingest.telemetry.events import Event
 from ingest.telemetry.logs import install, know, log, loop_exception_handler
@@ -38,10 +41,13 @@ from ingest.telemetry.metrics import Metrics, ReloadResult, Sources
 from ingest.telemetry.outcomes import OutcomeSeries, report_outcomes
 from ingest.telemetry.tracing import Tracing
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
-from schemas.errors import ContractError, refuse
+from schemas.errors import ContractError, Finding, refuse
 from tidegate.settings import LOG_DIRECTORY, Settings
 
 Announce = Callable[[dict[str, Any]], None]
+
+STOP_SECONDS = 9.0
+"""How long a stop may take in all. What was acknowledged is durable, so leaving in the middle loses nothing."""
 
 PURGE_EVERY_SECONDS = 3600.0
 APPEND_SECONDS = 5.0
@@ -75,6 +81,7 @@ class Serving:
         loop.set_exception_handler(loop_exception_handler)
         app = App(self._gate, build_service(self._gate, metrics=self._metrics.prometheus_text), tracing=self._tracing)
         server = _Server(self._uvicorn(app), started=self._started)
+        await publish_schemas(self._log, self._gate.rules.catalogue, now=self._clock.now_ms())
         with listening(self._settings) as listener, self._signals(loop, server):
             async with self._background():
                 await server.serve(sockets=[listener])
@@ -151,6 +158,7 @@ class Serving:
             log(Event.GATE_STOPPING, requests=sum(self._gate.admission.under_way(tier) for tier in self._tiers()))
             self._gate.reader.stop(grace=self._settings.stop_grace_seconds)
             server.should_exit = True
+            give_up_after(STOP_SECONDS)
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
@@ -170,19 +178,27 @@ class Serving:
     async def _reload(self) -> None:
         try:
             catalogue = await asyncio.to_thread(load_policies, self._settings)
+            await publish_schemas(self._log, catalogue, now=self._clock.now_ms())
         except ContractError as error:
-            self._metrics.reloaded(ReloadResult.REFUSED)
-            for finding in error.findings:
-                log(
-                    Event.POLICY_REFUSED, file=finding.file, line=finding.line, problem=finding.problem, fix=finding.fix
-                )
+            self._refuse_policies(error.findings)
             return
+        except (LogUnavailable, InDoubt):
+            problem, fix = "the log cannot be written, and it must have the new schemas first", "send SIGHUP again"
+            self._refuse_policies([Finding(str(self._settings.tiers or TIERS_DIRECTORY), 0, problem, fix)])
+            return
+        for name in sorted(set(self._tiers()) - set(catalogue.tiers)):
+            log(Event.POLICY_WITHDRAWN, tier=name)
         know([*catalogue.tiers, *catalogue.latest])
         self._tracing.adopt(catalogue)
         self._gate.put_in_force(catalogue)
         self._metrics.reloaded(ReloadResult.APPLIED)
         for tier in catalogue.tiers.values():
             log(Event.POLICY_RELOADED, tier=tier.name, version=tier.version)
+
+    def _refuse_policies(self, findings: Iterable[Finding]) -> None:
+        self._metrics.reloaded(ReloadResult.REFUSED)
+        for finding in findings:
+            log(Event.POLICY_REFUSED, file=finding.file, line=finding.line, problem=finding.problem, fix=finding.fix)
 
     @contextlib.asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
@@ -192,7 +208,7 @@ class Serving:
         )
         outcomes = asyncio.create_task(report_outcomes(series, stop=self._stopping))
         others = [
-            asyncio.create_task(watch(self._gate.readiness, self._gate.healthy, changed=_readiness_changed)),
+            asyncio.create_task(watch(self._gate.readiness, self._healthy, changed=_readiness_changed)),
             asyncio.create_task(self._purge_keys()),
         ]
         for task in (outcomes, *others):
@@ -204,6 +220,9 @@ class Serving:
                 task.cancel()
             self._stopping.set()
             await asyncio.gather(outcomes, *others, return_exceptions=True)
+
+    async def _healthy(self) -> bool:
+        return self._tokens.fresh() and await self._gate.healthy()
 
     async def _append_outcomes(self, value: bytes) -> None:
         await self._log.append([outcomes_entry(value, gate_id=self._gate_id, now=self._clock.now_ms())])
@@ -278,6 +297,18 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
         yield listener
+
+
+def give_up_after(seconds: float) -> None:
+    """End the process in `seconds` if it has not ended by then: a hung disk keeps threads that nobody can interrupt."""
+
+    def give_up() -> None:
+        log(Event.STOP_GIVEN_UP)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
 
 
 def serve(settings: Settings, *, announce: Announce) -> None:

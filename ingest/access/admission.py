@@ -184,8 +184,9 @@ class Admission:
         return lane.enter(credential, self._clock.monotonic())
 
     def under_way(self, tier: str) -> int:
-        """How many tickets of a tier are out."""
-        return self._lanes[tier].under_way
+        """How many tickets of a tier are out; none of a tier that there is not, or no more."""
+        lane = self._lanes.get(tier)
+        return 0 if lane is None else lane.under_way
 
     def retry_after(self, tier: str, reason: Reason) -> int | None:
         """Whole seconds for Retry-After, at least 1 and spread by ±50 %; None for a refusal that takes none.

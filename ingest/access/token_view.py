@@ -94,6 +94,12 @@ class TokenView:
         """Whether the newest look at the store succeeded; the gate's readiness may say so."""
         return self._connection is not None
 
+    def fresh(self) -> bool:
+        """Whether a token could be checked now: the store could be read within the last minute."""
+        if (now := self._clock.monotonic()) >= self._look_at:
+            self._look(now)
+        return now - self._good_at <= STALE_SECONDS
+
     def check(self, token: bytes | None, now_ms: int) -> Credential:
         """The credential behind a token; about 1 µs.
 

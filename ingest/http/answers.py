@@ -8,6 +8,7 @@ from typing import Any
 from ingest.pipeline import Verdict
 from ingest.problems import Rejected
 from ingest.report import StrippedReport
+from schemas.output_schema import RESERVED_NAMES
 from schemas.plan import UNKNOWN_FIELD, Action, Plan
 
 
@@ -68,7 +69,9 @@ def _shown(index: int, verdict: Verdict) -> dict[str, Any]:
         **shown,
         "topic": verdict.plan.topic,
         **taken_off([verdict]),
-        "stripped": verdict.plan.readable(verdict.body),
+        "stripped": {
+            name: value for name, value in verdict.plan.readable(verdict.body).items() if name not in RESERVED_NAMES
+        },
     }
 
 

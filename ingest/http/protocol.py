@@ -1,8 +1,13 @@
-"""HTTP/1.1 as uvicorn and httptools speak it, but for one thing: how a request is refused that cannot be read as HTTP.
+"""HTTP/1.1 as uvicorn and httptools speak it, but for how a request is refused that cannot be read as HTTP.
 
-uvicorn does that by itself, before any application sees the request, and in words of its own. Here the answer is a
-problem document like every other one, and it never overtakes the answer to a whole request before it.
+* uvicorn does it by itself, before any application sees the request, in words of its own. Here the answer is a
+  problem document like every other one, and it never overtakes the answer to a whole request before it.
+* Neither bounds what comes before a body, or behind it, in bytes or in time, and both keep it in memory. Here what
+  brings a request no further is bounded in both.
 """
+
+import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,8 +23,61 @@ HEAD = (
 ).encode()
 
 
+MAX_HEAD = 1 << 15
+"""Bytes that may come without bringing a request any further: a request line and headers take a few hundred."""
+
+HEAD_SECONDS = 10.0
+"""How long that may take, from the connection or from the first byte of a further request."""
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._idle_bytes = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._expect_progress()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._progress()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._idle_bytes += len(data)
+        super().data_received(data)
+        if self._idle_bytes > MAX_HEAD:
+            self._give_up()
+        elif self._idle_bytes and self._deadline is None:
+            self._expect_progress()
+
+    def on_headers_complete(self) -> None:
+        self._progress()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._progress()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._progress()
+        super().on_message_complete()
+
+    def _progress(self) -> None:
+        self._idle_bytes = 0
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expect_progress(self) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser could not read, and hang up; `msg` is uvicorn's."""

@@ -5,6 +5,7 @@ What FastAPI would say by itself about a bad request repeats the request; here e
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -16,6 +17,7 @@ from ingest.gate import Gate
 from ingest.http import answers
 from ingest.http.policy_document import policy_document
 from ingest.problems import Reason, Rejected, problem_document
+from schemas.catalogue import Catalogue
 
 TIER = "tidegate.tier"
 """The key of the ASGI scope under which the endpoint's tier is handed on."""
@@ -35,6 +37,13 @@ def build_service(gate: Gate, *, metrics: Callable[[], bytes]) -> FastAPI:
     return service
 
 
+@lru_cache(maxsize=64)
+def _policy(catalogue: Catalogue, tier: str) -> tuple[bytes, str]:
+    """The published policy and its ETag, made once: anybody may ask, and making it takes milliseconds."""
+    body = answers.encode(policy_document(catalogue, catalogue.tiers[tier]))
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
 def _contracts(gate: Gate) -> APIRouter:
     """What devices and their engineers ask."""
     router = APIRouter()
@@ -44,8 +53,7 @@ def _contracts(gate: Gate) -> APIRouter:
         tier = gate.rules.catalogue.tiers.get(request.scope.get(TIER) or "")
         if tier is None:
             raise Rejected(Reason.MISDIRECTED)
-        body = answers.encode(policy_document(gate.rules.catalogue, tier))
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        body, etag = _policy(gate.rules.catalogue, tier.name)
         headers = {"etag": etag, "cache-control": "max-age=300"}
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)

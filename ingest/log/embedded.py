@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ingest.log import LogUnavailable
+from ingest.log import InDoubt, LogUnavailable
 from ingest.log.group_commit import AppendLimits, GroupCommit
 from ingest.log.header_block import decode
 from ingest.log.sqlite_file import (
@@ -190,8 +190,8 @@ class EmbeddedLog:
         try:
             async with asyncio.timeout(self._limits.seconds):
                 await asyncio.get_running_loop().run_in_executor(self._executor, self._writer.probe)
-        except TimeoutError:
-            raise LogUnavailable("the log did not confirm a write in time") from None
+        except (TimeoutError, InDoubt):
+            raise LogUnavailable("the log did not confirm a write") from None
 
     async def partitions(self) -> Sequence[Partition]:
         """As `LogReader.partitions`."""

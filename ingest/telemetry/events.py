@@ -31,8 +31,10 @@ class Event(Enum):
     GATE_READY = "gate_ready"
     GATE_STOPPING = "gate_stopping"
     GATE_STOPPED = "gate_stopped"
+    STOP_GIVEN_UP = "stop_given_up"
     READINESS_CHANGED = "readiness_changed"
     POLICY_RELOADED = "policy_reloaded"
+    POLICY_WITHDRAWN = "policy_withdrawn"
     POLICY_REFUSED = "policy_refused"
     TOKENS_UNREADABLE = "tokens_unreadable"
     REPORTS_REFUSED = "reports_refused"
@@ -64,8 +66,10 @@ EVENTS: dict[Event, Declared] = {
     Event.GATE_READY: Declared(logging.INFO, {"tiers": Kind.NUMBER, "reports": Kind.NUMBER, "plans": Kind.NUMBER}),
     Event.GATE_STOPPING: Declared(logging.INFO, {"requests": Kind.NUMBER}),
     Event.GATE_STOPPED: Declared(logging.INFO),
+    Event.STOP_GIVEN_UP: Declared(logging.ERROR),
     Event.READINESS_CHANGED: Declared(logging.WARNING, {"ready": Kind.NUMBER}),
     Event.POLICY_RELOADED: Declared(logging.INFO, {"tier": Kind.NAME, "version": Kind.NUMBER}),
+    Event.POLICY_WITHDRAWN: Declared(logging.WARNING, {"tier": Kind.NAME}),
     Event.POLICY_REFUSED: Declared(logging.ERROR, PLACE | {"problem": Kind.OPERATOR, "fix": Kind.OPERATOR}),
     Event.TOKENS_UNREADABLE: Declared(logging.ERROR, {"seconds": Kind.NUMBER}),
     Event.REPORTS_REFUSED: Declared(logging.ERROR, {"reason": Kind.NAME, "tier": Kind.NAME, "reports": Kind.NUMBER}),

@@ -343,7 +343,7 @@ ELSEWHERE = {
         "misdirected",
         "too_many_reports",
     },
-    "test_batches.py": {"bad_framing"},
+    "test_batches.py": {"bad_framing", "report_too_large", "check_too_large"},
     "test_limits.py": {"rate_exceeded", "concurrency_exceeded"},
     "test_storage.py": {"storage_full", "log_unavailable", "in_doubt"},
     "test_slow_senders.py": {"body_timeout", "disconnected", "stopping"},

@@ -199,7 +199,7 @@ BODIES = [
     row(
         "too_many_reports",
         413,
-        "discard",
+        "keep",
         "a thousand and one reports",
         lambda r: r.post(
             report="health_window",

@@ -10,9 +10,11 @@ import pytest
 import zstandard
 
 from ingest.body import MAX_REPORTS
-from ingest.records import CONTROL_TOPIC
+from ingest.records import GATES_OWN
+from schemas.output_schema import RESERVED_NAMES
 from tests.end_to_end.avro_by_hand import long
 from tests.end_to_end.reports import Reports
+from tests.end_to_end.wire import assert_refused
 from tests.running_gate import Answer, RunningGate, running_gate, tier_files
 
 SEQUENCE = "application/avro-sequence"
@@ -39,7 +41,7 @@ def sequence(*messages: bytes) -> bytes:
 
 def stored(gate: RunningGate) -> list[bytes]:
     """The report_id of every report in the log."""
-    return [entry.key for entry in gate.entries() if entry.topic != CONTROL_TOPIC]
+    return [entry.key for entry in gate.entries() if entry.topic not in GATES_OWN]
 
 
 def post(gate: RunningGate, body: bytes, content_type: str = SEQUENCE, query: str = "", **headers: str) -> Answer:
@@ -95,12 +97,32 @@ def test_a_batch_of_nothing_but_a_broken_frame(gate: RunningGate, body: bytes) -
     assert answer.document["rejected"] == [verdict(0, "bad_framing", "discard")]
 
 
-def test_what_is_beyond_the_largest_batch_is_told(gate: RunningGate, reports: Reports) -> None:
-    """Of a batch that is too long the first thousand are taken, and the rest is one verdict."""
-    body = sequence(*[reports.message("health_window")] * (MAX_REPORTS + 2))
-    answer = gate.post("managed", "health_window", body, headers={"content-type": SEQUENCE})
-    assert answer.document["accepted"] == MAX_REPORTS
-    assert answer.document["rejected"] == [verdict(MAX_REPORTS, "too_many_reports", "discard")]
+def test_a_batch_of_too_many_is_refused_whole(gate: RunningGate, reports: Reports) -> None:
+    """A batch that is too long is kept by its sender, all of it, and nothing of it is stored."""
+    one = reports.message("health_window")
+    largest = gate.post("managed", "health_window", sequence(*[one] * MAX_REPORTS), headers={"content-type": SEQUENCE})
+    assert (largest.status, largest.document["accepted"]) == (202, MAX_REPORTS)
+    before = len(stored(gate))
+    answer = gate.post(
+        "managed", "health_window", sequence(*[one] * (MAX_REPORTS + 1)), headers={"content-type": SEQUENCE}
+    )
+    assert_refused(answer, "too_many_reports", gate.catalogue, status=413, action="keep")
+    assert len(stored(gate)) == before
+
+
+def test_a_report_that_is_too_large(gate: RunningGate, reports: Reports) -> None:
+    """One report over 64 KiB is refused by itself, and the others of its batch are taken."""
+    rows = reports.report()["rows"] * 200
+    answer = post(gate, sequence(reports.message(), reports.message(rows=rows)))
+    assert (answer.status, answer.document["accepted"]) == (202, 1)
+    assert answer.document["rejected"] == [verdict(1, "report_too_large", "discard")]
+
+
+def test_a_check_that_is_too_large(gate: RunningGate, reports: Reports) -> None:
+    """A check of more than 64 KiB is refused, for what it shows is many times as large."""
+    body = sequence(*[reports.message() for _ in range(100)])
+    answer = gate.post("managed", "route_window", body, headers={"content-type": SEQUENCE}, query="?check=1")
+    assert_refused(answer, "check_too_large", gate.catalogue, status=413, action="discard")
 
 
 CODINGS = [
@@ -182,4 +204,5 @@ def test_a_check_and_a_post_agree(gate: RunningGate, reports: Reports) -> None:
     post(gate, message, "application/avro")
     (entry,) = [entry for entry in gate.entries() if entry.key == b"checked and then"]
     plan = next(plan for plan in gate.catalogue.plans.values() if entry.value.startswith(plan.message_prefix))
-    assert plan.readable(entry.value[len(plan.message_prefix) :]) == shown
+    stored = plan.readable(entry.value[len(plan.message_prefix) :])
+    assert {name: value for name, value in stored.items() if name not in RESERVED_NAMES} == shown

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingest.log.sqlite_file import FILE_NAME
-from ingest.records import CONTROL_TOPIC
+from ingest.records import GATES_OWN
 from schemas.catalogue import Catalogue, load_catalogue
 from tests.end_to_end.reports import Reports
 from tests.running_gate import RunningGate, change_tier, eventually, running_gate, tier_files
@@ -96,7 +96,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
         entries = gate.entries()
     for entry in entries:
         gate.decoded(entry)
-    stored = Counter(entry.key for entry in entries if entry.topic != CONTROL_TOPIC)
+    stored = Counter(entry.key for entry in entries if entry.topic not in GATES_OWN)
     assert len(accepted) > LIVES * BATCH
     assert accepted <= stored.keys() <= sent
     assert set(stored.values()) == {1}

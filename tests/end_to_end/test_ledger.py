@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ingest.records import CONTROL_TOPIC
+from ingest.records import CONTROL_TOPIC, GATES_OWN
 from tests.end_to_end.reports import Reports
 from tests.end_to_end.wire import connection, head
 from tests.running_gate import Answer, RunningGate, copy_tier, eventually, running_gate, tier_files
@@ -120,7 +120,7 @@ def test_the_ledger_balances(ended: tuple[RunningGate, Ledger]) -> None:
 def test_the_log_holds_what_the_ledger_calls_accepted(ended: tuple[RunningGate, Ledger]) -> None:
     """As many reports are in the topics of a tier as the ledger says were accepted there."""
     gate, seen = ended
-    stored = Counter(entry.topic.split(".")[1] for entry in gate.entries() if entry.topic != CONTROL_TOPIC)
+    stored = Counter(entry.topic.split(".")[1] for entry in gate.entries() if entry.topic not in GATES_OWN)
     assert stored == {tier: number for (tier, outcome), number in seen.items() if outcome == "accepted"}
 
 

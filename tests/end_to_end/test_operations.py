@@ -1,7 +1,10 @@
 """What an operator meets: policy, health, metrics, reloads, and the reasons for which a gate does not start."""
 
+import json
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -258,3 +261,21 @@ def test_a_file_where_the_data_should_be_is_told(tmp_path: Path) -> None:
     assert code == 1
     assert str(tmp_path / "data") in stderr
     assert "Traceback" not in stderr
+
+
+def test_what_an_earlier_policy_let_through_stays_readable(tmp_path: Path) -> None:
+    """After a policy was tightened, `log tail` reads what was stored before as well as what came after."""
+    with running_gate(tmp_path, tiers=tier_files(tmp_path / "tiers")) as gate:
+        reports = Reports(gate.catalogue)
+        assert gate.post("contractor", "trace_window", reports.message("trace_window")).status == 202
+        file = gate.tiers / "contractor.toml"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace('"windows_lost", ', "").replace("version = 1", "version = 2", 1), encoding="utf-8")
+        gate.reload()
+        assert gate.post("contractor", "trace_window", reports.message("trace_window")).status == 202
+        command = [sys.executable, "-m", "tidegate", "log", "tail", "--json", "--data", str(gate.data)]
+        arguments = ["--tiers", str(gate.tiers), "--topic", "tidegate.contractor.*"]
+        done = subprocess.run([*command, *arguments], capture_output=True, check=True, timeout=60)
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [(one["policy_version"], "windows_lost" in one["value"]) for one in found] == [(1, True), (2, False)]
+        assert {remark["field"] for one in found for remark in one["remarks"]} >= {"device_id", "hostname"}

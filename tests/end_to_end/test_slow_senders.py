@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,22 @@ async def test_a_stop_in_the_moment_in_which_a_body_times_out() -> None:
         await reading
     assert stopped
     assert refused.value.reason in {Reason.BODY_TIMEOUT, Reason.STOPPING}
+
+
+ENDLESS_HEADS: list[object] = [
+    pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000, id="a header without an end"),
+    pytest.param(b"GET /" + b"a" * 200_000, id="a path without an end"),
+    pytest.param(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 40_000, id="headers without an end"),
+]
+
+
+@pytest.mark.parametrize("sent", ENDLESS_HEADS)
+def test_a_head_without_an_end_is_not_kept(gate: RunningGate, sent: bytes) -> None:
+    """What brings a request no further is refused after some kilobytes, by a sender without a token as well."""
+    with connection(gate) as opened:
+        with suppress(ConnectionError):  # the gate hangs up while we send
+            opened.sendall(sent)
+            assert_refused(receive(opened), "malformed_request", gate.catalogue, status=400, action="ask_admin")
+        with suppress(ConnectionError):
+            assert opened.recv(1) == b""
+    assert gate.get("/healthz").status == 200

@@ -18,7 +18,7 @@ import pytest
 
 from ingest.log.sqlite_file import FILE_NAME
 from ingest.readiness import CHECK_EVERY_SECONDS
-from ingest.records import CONTROL_TOPIC
+from ingest.records import GATES_OWN
 from tests.end_to_end.reports import Reports
 from tests.end_to_end.wire import assert_refused
 from tests.running_gate import RunningGate, eventually, running_gate, tier_files
@@ -46,7 +46,7 @@ def unwritable(gate: RunningGate) -> Iterator[None]:
 
 def keys(gate: RunningGate, directory: Path | None = None) -> Counter[bytes]:
     """How often each report_id is in the log; every value has to decode."""
-    entries = [entry for entry in gate.entries(directory) if entry.topic != CONTROL_TOPIC]
+    entries = [entry for entry in gate.entries(directory) if entry.topic not in GATES_OWN]
     for entry in entries:
         gate.decoded(entry)
     return Counter(entry.key for entry in entries)

@@ -179,7 +179,16 @@ def test_refuses_what_is_no_object(body: bytes) -> None:
     assert (refusal.value.reason, refusal.value.path) == (Reason.WRONG_TYPE, None)
 
 
-SAME_ID = [ID, ID.replace("-", ""), ID.upper(), f"urn:uuid:{ID}"]
+SAME_ID = [ID, ID.replace("-", ""), ID.upper()]
+NO_ID = [f"urn:uuid:{ID}", f"{{{ID}}}", " 0x" + "1" * 29, "1_" * 15 + "11", "+" + "1" * 31, "\u0661" * 32, "1" * 30, ""]
+
+
+@pytest.mark.parametrize("spelling", NO_ID)
+def test_an_id_has_no_other_spelling(spelling: str) -> None:
+    """What Python alone takes for a UUID is refused, for two spellings of one id would be one report."""
+    with pytest.raises(Rejected) as refusal:
+        encode_json(LEAST | {"report_id": spelling}, ROUTE)
+    assert (refusal.value.reason, refusal.value.path) == (Reason.WRONG_TYPE, "report_id")
 
 
 @pytest.mark.parametrize("spelling", SAME_ID)

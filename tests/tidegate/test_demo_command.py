@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running_gate import PATIENCE_SECONDS, eventually
+from tests.running_gate import PATIENCE_SECONDS, eventually, tier_files
 
 DEMO = (sys.executable, "-m", "tidegate", "demo")
 
@@ -33,7 +33,7 @@ def gate_pids(folder: Path) -> list[int]:
 
 
 def test_once_tells_the_story_and_cleans_up(tmp_path: Path) -> None:
-    """Posts, answers, what was kept, the log and the next steps are printed; no directory and no process is left."""
+    """Posts, answers, what was kept, the log and next steps without a gate are told; nothing is left behind."""
     # Settings of a gate of the caller's own must not reach this one.
     wrong = environment(tmp_path, TIDEGATE_PORT="no number", TIDEGATE_DATA="/nowhere")
     done = subprocess.run([*DEMO, "--once"], env=wrong, capture_output=True, text=True, timeout=60, check=False)
@@ -48,11 +48,13 @@ def test_once_tells_the_story_and_cleans_up(tmp_path: Path) -> None:
         "422 window_crosses_hour at window_end",
         "pseudonymised: device_id",
         "tidegate.managed.route_window.v1/0",
+        "its directory is removed",
         "Where to look next",
-        "?check=1",
-        "log tail --data",
+        "schema show trace_window --example",
     ):
         assert part in done.stdout
+    steps = done.stdout.partition("Where to look next")[2]
+    assert [gone for gone in ("--data", "curl", "http://", str(tmp_path)) if gone in steps] == []
     assert "\x1b" not in done.stdout
     assert list(tmp_path.iterdir()) == []
     assert gate_pids(tmp_path) == []
@@ -69,11 +71,13 @@ def test_serves_until_it_is_ended(tmp_path: Path, number: signal.Signals) -> Non
     try:
         eventually(lambda: b"goes on until Ctrl-C" in output.read_bytes(), "the demonstration was told")
         assert len(gate_pids(folder)) == 1
-        suggested = re.search(r"-m tidegate (strip contractor .*)", output.read_text("utf-8"))
+        suggested = re.search(r"-m tidegate (strip byod .*)", output.read_text("utf-8"))
         assert suggested is not None
         command = [sys.executable, "-m", "tidegate", *suggested[1].split()]
+        command += ["--tiers", str(tier_files(tmp_path / "tiers"))]  # refusals that do not depend on the day
         stripped = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
-        assert "field_refused" in stripped.stdout
+        assert "What goes, and why" in stripped.stdout
+        assert "log tail --data" in output.read_text("utf-8")
     finally:
         process.send_signal(number)
     assert process.wait(PATIENCE_SECONDS) == 0

@@ -17,10 +17,13 @@ from click.testing import CliRunner, Result
 from ingest.clock import SystemClock
 from ingest.log.embedded import EmbeddedLogReader
 from ingest.report import Partition
+from ingest.telemetry.account import OutcomeCount
+from ingest.telemetry.outcomes import Outcomes, encode_outcomes
 from load.reports import encode, make_report
 from schemas.catalogue import load_catalogue
 from tests.running_gate import PATIENCE_SECONDS, RunningGate, eventually, running_gate, tier_files
 from tidegate.cli import main
+from tidegate.cli.log_values import Decoder
 from tidegate.settings import LOG_DIRECTORY
 
 CATALOGUE = load_catalogue()
@@ -75,6 +78,43 @@ def test_outcomes_are_decoded(gate: RunningGate) -> None:
         ]
 
     eventually(counted, "the outcomes with the accepted report are in the log")
+    lines = [" ".join(line.split()) for line in log(gate, "tail", "--topic", "tidegate.control").stdout.splitlines()]
+    assert [line for line in lines if line.startswith("byod ") and "received 1" in line and "accepted 1" in line]
+
+
+def test_heartbeat_says_that_nothing_was_counted() -> None:
+    """A record of outcomes without a count is told in words, one with counts by a line a tier."""
+    counts = (
+        OutcomeCount("byod", "received", 7),
+        OutcomeCount("byod", "accepted", 2),
+        OutcomeCount("lab", "received", 1),
+    )
+    empty, full = (
+        Decoder(CATALOGUE).decode(
+            encode_outcomes(Outcomes(gate_id="g", sequence=0, from_time=0, to_time=1, final=False, counts=given))
+        )
+        for given in ((), counts)
+    )
+    assert empty.values["counts"] == "nothing was counted"
+    assert {name: full.values.get(name) for name in ("byod", "lab", "counts")} == {
+        "byod": "received 7, accepted 2",
+        "lab": "received 1",
+        "counts": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("topic", "told"),
+    [
+        pytest.param("nope", "no topic matches nope; `tidegate log stats` lists them\n", id="none"),
+        pytest.param("tidegate.managed.*", "", id="one that has entries"),
+    ],
+)
+def test_topic_that_matches_nothing_is_told(gate: RunningGate, topic: str, told: str) -> None:
+    """A pattern that no topic matches is told on stderr, and is no failure."""
+    post(gate, "managed", "health_window", 1)
+    result = log(gate, "tail", "--topic", topic)
+    assert (result.exit_code, result.stderr) == (0, told)
 
 
 def test_newest_of_the_topics_that_match(gate: RunningGate) -> None:
@@ -108,7 +148,7 @@ def test_value_of_an_unknown_schema_is_shown_as_such(gate: RunningGate) -> None:
         connection.execute("UPDATE entries SET value = ?", (b"\xc3\x01planted!" + bytes(5),))
     found = entries(log(gate, "tail", "--json"))
     assert {(one["schema"], one["fingerprint"], one["bytes"]) for one in found} == {(None, b"planted!".hex(), 15)}
-    assert "written under a schema that these policies do not make" in log(gate, "tail").stdout
+    assert "written under a schema that neither these policies nor the log has" in log(gate, "tail").stdout
 
 
 def test_follow_shows_what_comes_and_ends_with_ctrl_c(gate: RunningGate) -> None:

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from ingest.http.policy_document import policy_document
-from schemas.catalogue import load_catalogue
+from schemas.catalogue import TIERS_DIRECTORY, load_catalogue
 from schemas.matrix import COLUMNS, matrix
 from tidegate.cli import main
 
@@ -50,6 +52,42 @@ def test_show_begins_with_the_limits() -> None:
         assert part in printed
 
 
+@pytest.mark.parametrize(
+    ("tasks", "told"),
+    [pytest.param(1, "at least 1 task;", id="one"), pytest.param(5, "at least 5 tasks;", id="several")],
+)
+def test_limits_count_in_words(tmp_path: Path, tasks: int, told: str) -> None:
+    """A row of one task is not told of in the plural."""
+    folder = shutil.copytree(TIERS_DIRECTORY, tmp_path / "tiers")
+    file = folder / "managed.toml"
+    text = file.read_text("utf-8")
+    assert "min_tasks_per_row = 1\n" in text
+    file.write_text(text.replace("min_tasks_per_row = 1\n", f"min_tasks_per_row = {tasks}\n"), "utf-8")
+    assert told in words(policy("show", "managed", "--tiers", str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("residency", "told"),
+    [
+        pytest.param('"*" = ["*"]', "any region, stored anywhere", id="no limit"),
+        pytest.param(
+            'eu = ["eu-a", "eu-b"]\n"*" = ["*"]',
+            "eu, stored in eu-a or eu-b; any other region, or none, stored anywhere",
+            id="one region is bound",
+        ),
+        pytest.param('eu = ["eu-a"]\n"*" = []', "any other region, or none, stored nowhere", id="the rest is refused"),
+    ],
+)
+def test_residency_in_words(tmp_path: Path, residency: str, told: str) -> None:
+    """Where regions may be stored is a sentence without asterisks."""
+    folder = shutil.copytree(TIERS_DIRECTORY, tmp_path / "tiers")
+    file = folder / "managed.toml"
+    text = file.read_text("utf-8")
+    assert '"*" = ["*"]\n' in text
+    file.write_text(text.replace('"*" = ["*"]\n', f"{residency}\n"), "utf-8")
+    assert told in words(policy("show", "managed", "--tiers", str(folder)))
+
+
 def test_show_as_json_is_what_the_gate_publishes() -> None:
     """--json is the document of GET /v1/policy."""
     document = json.loads(policy("show", "byod", "--json").stdout)
@@ -57,8 +95,9 @@ def test_show_as_json_is_what_the_gate_publishes() -> None:
 
 
 def test_json_and_csv_have_every_row() -> None:
-    """JSON and CSV have the same rows as the matrix, one for each tier, report and field."""
-    rows = [row.as_dict() for row in matrix(CATALOGUE)]
+    """JSON and CSV have the same rows as the matrix, one for each tier, report and field, stricter tiers later."""
+    order = ["managed", "byod", "contractor"]
+    rows = sorted((row.as_dict() for row in matrix(CATALOGUE)), key=lambda row: order.index(row["tier"]))
     assert json.loads(policy("matrix", "--format", "json").stdout) == rows
     read = list(csv.DictReader(io.StringIO(policy("matrix", "--format", "csv").stdout, newline="")))
     assert read == [{name: str(row.get(name, "")) for name in COLUMNS} for row in rows]
@@ -99,7 +138,7 @@ def test_report_that_the_tier_does_not_take() -> None:
 def test_explain_sets_a_tier_beside_the_others() -> None:
     """The tier asked for comes first, then what the others do, each with action, reason and refusal."""
     printed = words(policy("explain", "byod", "user_email"))
-    positions = [printed.index(f"{tier}, policy version") for tier in ("byod", "contractor", "managed")]
+    positions = [printed.index(f"{tier}, policy version") for tier in ("byod", "managed", "contractor")]
     assert positions == sorted(positions)
     for tier in CATALOGUE.tiers.values():
         for entry in tier.refuse_if_present:

@@ -306,3 +306,19 @@ def test_what_cannot_be_compared(tmp_path: Path, old: str, new: str) -> None:
     assert result.exit_code == 2
     assert "Traceback" not in result.output
     assert result.stderr.startswith("Usage:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["--example"], "--example needs a REPORT", id="of no report"),
+        pytest.param(
+            ["route_window", "--example", "--output", "--tier", "byod"], "choose one", id="and what is stored"
+        ),
+    ],
+)
+def test_example_that_cannot_be_shown(arguments: list[str], said: str) -> None:
+    """An example of nothing, or of two things at once, is wrong usage."""
+    result = schema("show", *arguments)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())

@@ -209,3 +209,15 @@ def test_file_that_looks_like_nothing(tmp_path: Path, tiers: Path) -> None:
     assert result.exit_code == 2
     assert "say what it is with --media-type" in result.stderr
     assert "planted" not in result.stderr
+
+
+@pytest.mark.parametrize("report", sorted(CATALOGUE.latest))
+def test_example_of_every_report(tmp_path: Path, report: str) -> None:
+    """The example that `schema show` prints is accepted by the managed tier, which takes the host's name off."""
+    shown = CliRunner().invoke(main, ["schema", "show", report, "--example"])
+    file = tmp_path / f"{report}.json"
+    file.write_text(shown.stdout, encoding="utf-8")
+    result = CliRunner().invoke(main, ["strip", "managed", str(file), "--json"])
+    [document] = json.loads(result.stdout)
+    assert (result.exit_code, document["outcome"], document["report"]) == (0, "accepted", f"{report}.v1")
+    assert ("hostname", "drop") in [(told["field"], told["action"]) for told in document["goes"]]

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ingest.access.token_view import TokenView
-from ingest.access.tokens import FILE_NAME
+from ingest.access.tokens import FILE_NAME, TokenStore
 from ingest.clock import ManualClock, SystemClock
 from ingest.keys import DIRECTORY_NAME, MS_PER_DAY, Epoch, Keyring
 from ingest.problems import Rejected
@@ -106,6 +106,18 @@ def test_list_as_json_by_tier(tmp_path: Path) -> None:
     documents = json.loads(token(tmp_path, "list", "--json", "--tier", "managed").stdout)
     assert [document["id"] for document in documents] == [first.split("_")[1]]
     assert json.loads(token(tmp_path, "list", "--json", "--tier", "contractor").stdout) == []
+
+
+def test_empty_lists_are_told_in_words(tmp_path: Path) -> None:
+    """A list without a token or a key says so on stderr, and what makes one, instead of an empty table."""
+    TokenStore(tmp_path / FILE_NAME, SystemClock()).close()
+    Keyring(tmp_path / DIRECTORY_NAME, SystemClock()).close()
+    for result, told in (
+        (token(tmp_path, "list"), "no token was made yet; `tidegate token new` makes one\n"),
+        (token(tmp_path, "list", "--tier", "byod"), "no token was made for byod yet; `tidegate token new` makes one\n"),
+        (key(tmp_path, "list"), "no key was made yet; the gate makes one when a report first needs a pseudonym\n"),
+    ):
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", told)
 
 
 def test_rotate_leaves_both_good(tmp_path: Path) -> None:

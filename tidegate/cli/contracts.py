@@ -1,5 +1,6 @@
 """The schemas and policies that a command is about, and how a name that is none of theirs is refused."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -51,3 +52,15 @@ def report_named(catalogue: Catalogue, name: str, *, hint: str = "REPORT") -> Re
         near = nearest(name, labelled if "." in name else catalogue.latest)
         raise click.BadParameter(f"there is no report {name!r}; {near}", param_hint=hint)
     return known[name]
+
+
+def loosest_first(tiers: Mapping[str, Tier]) -> list[str]:
+    """The names of tiers, each behind those that it is stricter than, then by name."""
+
+    def depth(name: str) -> int:
+        passed = [name]
+        while (looser := tiers[passed[-1]].stricter_than) is not None and looser not in passed:
+            passed.append(looser)
+        return len(passed)
+
+    return sorted(tiers, key=lambda name: (depth(name), name))

@@ -26,6 +26,7 @@ from ingest.clock import SystemClock
 from ingest.log.embedded import EmbeddedLogReader, PartitionStats
 from schemas.catalogue import Catalogue, load_catalogue
 from tidegate.child_gate import ChildGate, GateFailed, child_gate, interrupt, last_words, signals
+from tidegate.cli.contracts import loosest_first
 from tidegate.cli.demo_posts import BY_HAND, Post, by_hand, posts
 from tidegate.cli.log import show_stats
 from tidegate.cli.log_values import Decoder
@@ -59,8 +60,12 @@ def demo(once: bool) -> None:
     Exit codes: 0 done, Ctrl-C included; 1 the gate could not start or failed; 2 wrong usage.
     """  # noqa: D301 - \b keeps click from joining the lines
     try:
+        console = page()
         with signals(interrupt), _directory() as directory:
-            _run(directory, page(), once=once)
+            _run(directory, console, once=once)
+        # Without --once it serves until Ctrl-C, and does not come here.
+        console.print("The gate has ended and its directory is removed.", style="bold")
+        _show_next_steps(console, _steps_without_gate())
     except KeyboardInterrupt:
         click.echo("\nStopped; the demonstration's directory is gone.", err=True)
     except GateFailed as error:
@@ -84,15 +89,15 @@ def _run(directory: Path, console: Console, *, once: bool) -> None:
     _write_files(directory, tokens, now)
     console.print(f"Starting a gate with its data in {data}", soft_wrap=True)
     with child_gate(data, stderr=gate_log) as gate:
-        console.print(f"It takes reports at {gate.url}, for the tiers {', '.join(sorted(catalogue.tiers))}.")
+        console.print(f"It takes reports at {gate.url}, for the tiers {', '.join(loosest_first(catalogue.tiers))}.")
         posted = list(posts(catalogue, now=now))
         answers = [_post(gate, gate_log, post, tokens[post.tier]) for post in posted]
         console.print()
         console.print(f"{len(posted)} posts, and what the gate answered", style="bold")
         console.print(_posts_table(posted, answers))
         _show_log(console, data, catalogue, by_hand(now))
-        _show_next_steps(console, directory, gate.url)
         if not once:
+            _show_next_steps(console, _steps(directory, gate.url))
             _serve(console, gate, gate_log)
 
 
@@ -172,18 +177,9 @@ async def _read(
             for one in await reader.read(partition, after=-1, limit=ENOUGH_ENTRIES):
                 if one.entry.key == report_id:
                     found[topics[partition.topic]] = decoder.decode(one.entry.value).values
-        return await reader.stats(), {tier: found[tier] for tier in _loosest_first(catalogue) if tier in found}
+        return await reader.stats(), {tier: found[tier] for tier in loosest_first(catalogue.tiers) if tier in found}
     finally:
         await reader.close()
-
-
-def _loosest_first(catalogue: Catalogue) -> list[str]:
-    """The tiers, each before those that are stricter than it."""
-
-    def depth(name: str | None) -> int:
-        return 0 if name is None else 1 + depth(catalogue.tiers[name].stricter_than)
-
-    return sorted(catalogue.tiers, key=depth)
 
 
 def _kept_table(sent: dict[str, Any], stored: dict[str, Mapping[str, Any]]) -> Table:
@@ -205,20 +201,36 @@ def _shown(value: Any) -> Text:
     return Text(f"{value[:8]}..." if LONG_ID.fullmatch(value) else value)
 
 
-def _show_next_steps(console: Console, directory: Path, url: str) -> None:
+def _steps(directory: Path, url: str) -> dict[str, str]:
+    """What to try while the gate runs: what a command is for, and the command."""
     program, data = _program(), shlex.quote(str(directory / "data"))
     report, header = shlex.quote(str(directory / f"{BY_HAND}.json")), shlex.quote(f"@{directory / 'managed.header'}")
-    steps = {
+    return {
         "Ask the gate what it would do with that report, without storing it": (
             f"curl -s -H {header} -H 'Content-Type: application/json' \\\n"
             f"    --data-binary @{report} '{url}/t/managed/v1/reports/{BY_HAND}?check=1'"
         ),
-        "The same without a gate, and why each field goes": f"{program} strip contractor {report}",
+        "The same without a gate, and why each field goes": f"{program} strip byod {report}",
         "What a tier keeps": f"{program} policy show byod",
         "What happens to one field, tier by tier": f"{program} policy explain managed device_id",
         "What was stored; --follow goes on with what you post": f"{program} log tail --data {data}",
         "What the gate says about itself": f"curl -s {url}/metrics",
     }
+
+
+def _steps_without_gate() -> dict[str, str]:
+    """As `_steps`, of what needs neither the gate nor its directory."""
+    program, file = _program(), f"{BY_HAND}.json"
+    return {
+        "What would become of a report, and why each field goes": (
+            f"{program} schema show {BY_HAND} --example > {file}\n{program} strip byod {file}"
+        ),
+        "What a tier keeps": f"{program} policy show byod",
+        "What happens to one field, tier by tier": f"{program} policy explain managed device_id",
+    }
+
+
+def _show_next_steps(console: Console, steps: Mapping[str, str]) -> None:
     console.print()
     console.print("Where to look next", style="bold")
     for told, command in steps.items():

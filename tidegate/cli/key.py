@@ -48,6 +48,8 @@ def list_keys(data: Path, as_json: bool) -> None:
         records = keyring.epochs()
     if as_json:
         click.echo(json.dumps([_document(record) for record in records], indent=2))
+    elif not records:
+        click.echo("no key was made yet; the gate makes one when a report first needs a pseudonym", err=True)
     else:
         Console().print(_table(records))
 

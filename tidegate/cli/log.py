@@ -14,7 +14,9 @@ from rich.text import Text
 from ingest.clock import iso_utc
 from ingest.log import LogUnavailable
 from ingest.log.embedded import CannotOpenLog, EmbeddedLogReader, PartitionStats
+from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Partition, StoredEntry
+from ingest.schema_topic import stored_schemas
 from tidegate.cli.contracts import contracts, tiers_option
 from tidegate.cli.data_directory import data_option, json_option
 from tidegate.cli.log_values import Decoded, Decoder
@@ -26,6 +28,10 @@ T = TypeVar("T")
 
 BATCH = 500
 POLL_SECONDS = 0.5
+
+
+EVERY_TOPIC = "*"
+"""Without a choice of topics, the schemas are left out: nobody who looks at the newest records means them."""
 
 
 @click.group("log")
@@ -41,7 +47,11 @@ def log_group() -> None:
 
 @log_group.command("tail")
 @data_option
-@click.option("--topic", default="*", help="Only topics that match, such as 'tidegate.byod.*'.  [default: all]")
+@click.option(
+    "--topic",
+    default=EVERY_TOPIC,
+    help="Only topics that match, such as 'tidegate.byod.*'.  [default: all but tidegate.schemas]",
+)
 @click.option(
     "--limit", type=click.IntRange(min=0), default=10, show_default=True, help="How many of the newest entries."
 )
@@ -64,8 +74,9 @@ def tail(data: Path, topic: str, limit: int, follow: bool, tiers: Path, as_json:
 
     Exit codes: 0 done, Ctrl-C during --follow included; 1 the log cannot be read; 2 wrong usage.
     """  # noqa: D301 - \b keeps click from joining the lines
-    show = _Json(Decoder(contracts(tiers))) if as_json else _Text(Decoder(contracts(tiers)))
-    _run(_Tail(EmbeddedLogReader(data / LOG_DIRECTORY), topic, show).run(limit=limit, follow=follow))
+    decoder = Decoder(contracts(tiers))
+    show = _Json(decoder) if as_json else _Text(decoder)
+    _run(_Tail(EmbeddedLogReader(data / LOG_DIRECTORY), topic, show, decoder).run(limit=limit, follow=follow))
 
 
 @log_group.command("stats")
@@ -138,8 +149,9 @@ def show_stats(console: Console, found: Sequence[PartitionStats]) -> None:
 class _Tail:
     """The newest entries of the topics that match, and those that follow them."""
 
-    def __init__(self, reader: EmbeddedLogReader, topic: str, show: "_Json | _Text") -> None:
+    def __init__(self, reader: EmbeddedLogReader, topic: str, show: "_Json | _Text", decoder: Decoder) -> None:
         self._reader = reader
+        self._decoder = decoder
         self._topic = topic
         self._show = show
         self._after: dict[Partition, int] = {}
@@ -155,21 +167,29 @@ class _Tail:
 
     async def _newest(self, limit: int) -> None:
         found = []
-        for partition in await self._partitions():
+        partitions = await self._partitions()
+        if not partitions and self._topic != EVERY_TOPIC:
+            click.echo(f"no topic matches {self._topic}; `tidegate log stats` lists them", err=True)
+        for partition in partitions:
             self._after[partition] = await self._reader.before_newest(partition, entries=limit)
             found += await self._read(partition)
-        for partition, entry in sorted(found, key=_record_time)[len(found) - min(limit, len(found)) :]:
-            self._show.entry(partition, entry)
+        await self._print(sorted(found, key=_record_time)[len(found) - min(limit, len(found)) :])
 
     async def _further(self) -> bool:
         """Show what came since the last look."""
         found = [one for partition in await self._partitions() for one in await self._read(partition)]
-        for partition, entry in sorted(found, key=_record_time):
-            self._show.entry(partition, entry)
+        await self._print(sorted(found, key=_record_time))
         return bool(found)
 
+    async def _print(self, found: list[tuple[Partition, StoredEntry]]) -> None:
+        if found:
+            self._decoder.learn(await stored_schemas(self._reader))
+        for partition, entry in found:
+            self._show.entry(partition, entry)
+
     async def _partitions(self) -> list[Partition]:
-        return [one for one in await self._reader.partitions() if fnmatchcase(one.topic, self._topic)]
+        chosen = [one for one in await self._reader.partitions() if fnmatchcase(one.topic, self._topic)]
+        return chosen if self._topic != EVERY_TOPIC else [one for one in chosen if one.topic != SCHEMAS_TOPIC]
 
     async def _read(self, partition: Partition) -> list[tuple[Partition, StoredEntry]]:
         found: list[tuple[Partition, StoredEntry]] = []

@@ -1,4 +1,4 @@
-"""`tidegate policy`: what each tier keeps, and why (measure G1)."""
+"""`tidegate policy`: what each tier keeps, and why ."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from schemas.catalogue import Catalogue
 from schemas.errors import nearest
 from schemas.matrix import MatrixRow, matrix, rows_about, sections
 from schemas.tier import Tier
-from tidegate.cli.contracts import contracts, report_named, tier_named, tiers_option
+from tidegate.cli.contracts import contracts, loosest_first, report_named, tier_named, tiers_option
 from tidegate.cli.data_directory import json_option
 from tidegate.cli.matrix_formats import FORMATS, decisions, heading
 from tidegate.cli.page import action, facts, page, wrapped
@@ -71,6 +71,7 @@ def _tell_tier(console: Console, tier: Tier) -> None:
 
 def _limits(tier: Tier) -> dict[str, object]:
     admission = tier.admission
+    tasks = "task" if tier.min_tasks_per_row == 1 else "tasks"
     consents = ", ".join(f"{report} needs {purpose}" for report, purpose in tier.requires_consent.items())
     refused = ", ".join(f"{entry.field} from {entry.since.isoformat()}" for entry in tier.refuse_if_present)
     networks = ", ".join(str(network) for network in admission.trusted_networks)
@@ -80,17 +81,27 @@ def _limits(tier: Tier) -> dict[str, object]:
         "consents": consents or None,
         "refused": refused or None,
         "k": f"{tier.k} devices at least in a published cell",
-        "rows": f"of at least {tier.min_tasks_per_row} tasks; smaller ones are folded on the device",
+        "rows": f"of at least {tier.min_tasks_per_row} {tasks}; smaller ones are folded on the device",
         "windows": f"of {tier.window_minutes} minutes, taken up to {tier.horizon_days} days back "
         f"and {tier.clock_ahead_seconds} seconds ahead of the clock",
         "pseudonyms": f"for {tier.pseudonym.epoch_days} days, then their key changes" if tier.pseudonym else "none",
         "stored": f"for {tier.retention_days} days, with the time by the {tier.record.timestamp}",
-        "residency": ", ".join(f"{region} in {' or '.join(places)}" for region, places in tier.residency.items()),
+        "residency": _residency(tier),
         "hostnames": ", ".join(tier.hostnames) or None,
         "rate": f"{admission.requests_per_second:g} requests a second, {admission.burst} at once, "
         f"{admission.concurrency} under way",
         "tokens": f"{' or '.join(admission.inside)} from {networks}; {' or '.join(admission.outside)} from anywhere",
     }
+
+
+def _residency(tier: Tier) -> str:
+    """Which regions may be stored where, in words."""
+    rest = "any region" if len(tier.residency) == 1 else "any other region, or none"
+    return "; ".join(
+        f"{rest if region == '*' else region}, stored "
+        + ("anywhere" if "*" in places else f"in {' or '.join(places)}" if places else "nowhere")
+        for region, places in tier.residency.items()
+    )
 
 
 @policy_group.command("matrix")
@@ -106,7 +117,7 @@ def _limits(tier: Tier) -> dict[str, object]:
 )
 @tiers_option
 def matrix_command(tier: str | None, report: str | None, form: str, tiers: Path) -> None:
-    """Print tier x report x field x action x why, generated from the policies (measure G1).
+    """Print tier x report x field x action x why, generated from the policies.
 
     \b
     Examples:
@@ -120,7 +131,9 @@ def matrix_command(tier: str | None, report: str | None, form: str, tiers: Path)
     if tier is not None:
         tier_named(catalogue, tier, hint="--tier")
     label = None if report is None else report_named(catalogue, report, hint="--report").label
-    rows = [row for row in matrix(catalogue) if tier in (None, row.tier) and label in (None, row.report)]
+    order = loosest_first(catalogue.tiers)
+    chosen = [row for row in matrix(catalogue) if tier in (None, row.tier) and label in (None, row.report)]
+    rows = sorted(chosen, key=lambda row: order.index(row.tier))
     if not rows:
         raise click.BadParameter(f"tier {tier} does not take {label}", param_hint="--report")
     FORMATS[form](rows, catalogue)
@@ -147,7 +160,8 @@ def explain(tier: str, field: str, tiers: Path, as_json: bool) -> None:
     catalogue = contracts(tiers)
     chosen = tier_named(catalogue, tier).name
     _require_field(catalogue, field)
-    about = {name: _about(catalogue, name, field) for name in (chosen, *sorted(catalogue.tiers.keys() - {chosen}))}
+    others = [name for name in loosest_first(catalogue.tiers) if name != chosen]
+    about = {name: _about(catalogue, name, field) for name in (chosen, *others)}
     if as_json:
         document = {name: [row.as_dict() for row in rows] for name, rows in about.items()}
         click.echo(json.dumps({"field": field, "tier": chosen, "tiers": document}, indent=2))

@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from ingest.clock import SystemClock
 from schemas.avro_types import Array, AvroType, Enumeration, Field, Fixed, Map, Primitive, Record
 from schemas.catalogue import Catalogue, load_catalogue
 from schemas.compatible import output_pairs, tightening_findings
@@ -16,6 +17,7 @@ from schemas.report_schema import ReportSchema
 from tidegate.cli.compatible import compatible
 from tidegate.cli.contracts import contracts, report_named, reports_option, tier_named, tiers_option
 from tidegate.cli.data_directory import json_option
+from tidegate.cli.example import example
 from tidegate.cli.page import WIDE, columns, facts, page, wrapped
 
 
@@ -77,10 +79,13 @@ def _checked(catalogue: Catalogue) -> str:
 @click.argument("report", required=False)
 @click.option("--output", is_flag=True, help="The schema of the stripped record under --tier, instead of the report's.")
 @click.option("--tier", help="Whose policy makes the stripped record.")
+@click.option("--example", "as_example", is_flag=True, help="A small valid report as JSON, to try a policy on.")
 @reports_option
 @tiers_option
 @json_option
-def show(report: str | None, output: bool, tier: str | None, reports: Path, tiers: Path, as_json: bool) -> None:
+def show(
+    report: str | None, output: bool, tier: str | None, as_example: bool, reports: Path, tiers: Path, as_json: bool
+) -> None:
     """List the reports, or show one.
 
     REPORT is a name (the newest version) or a name with its version, such as route_window.v1. Without it every report
@@ -89,25 +94,34 @@ def show(report: str | None, output: bool, tier: str | None, reports: Path, tier
 
     --json prints the Avro schema; so does --output, which is the schema that the records of a topic are written with.
 
+    --example prints a report made up for the last full hour, with an id of its own and the name of a host in it, which
+    every tier that ships takes off.
+
     \b
     Examples:
       tidegate schema show
       tidegate schema show route_window
       tidegate schema show route_window.v1 --json > route_window.v1.avsc
       tidegate schema show route_window --output --tier byod
+      tidegate schema show health_window --example > health_window.json && tidegate strip managed health_window.json
 
     Exit codes: 0 shown, 1 the files cannot be used, 2 wrong usage.
     """  # noqa: D301 - as above
     if output != (tier is not None):
         raise click.UsageError("--output and --tier go together: the policy of a tier makes the output schema")
-    if report is None and output:
-        raise click.UsageError("--output needs a REPORT; `tidegate schema show` lists them")
+    if as_example and output:
+        raise click.UsageError("--example is a report as a device posts it, --output is what is stored; choose one")
+    if report is None and (output or as_example):
+        option = "--output" if output else "--example"
+        raise click.UsageError(f"{option} needs a REPORT; `tidegate schema show` lists them")
     catalogue = contracts(tiers, reports)
     if report is None:
         _show_list(catalogue, as_json=as_json)
         return
     schema = report_named(catalogue, report)
-    if tier is not None:
+    if as_example:
+        click.echo(json.dumps(example(schema, now=SystemClock().now_ms()), indent=2))
+    elif tier is not None:
         click.echo(json.dumps(_output(catalogue, schema, tier), indent=2))
     elif as_json:
         click.echo(json.dumps(schema.document, indent=2))

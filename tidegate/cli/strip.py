@@ -91,6 +91,8 @@ def strip_command(
     Pseudonyms are made with a key for this one run, so they are not those of any gate. Names that only the operator's
     manifest can know read "other".
 
+    For a file to begin with: `tidegate schema show route_window --example > route_window.json`.
+
     \b
     Examples:
       tidegate strip managed route_window.json

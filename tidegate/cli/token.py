@@ -140,6 +140,9 @@ def list_tokens(data: Path, tiers: Path | None, tier: str | None, as_json: bool)
     chosen = [token for token in tokens if tier in (None, token.tier)]
     if as_json:
         click.echo(json.dumps([_document(token) for token in chosen], indent=2))
+    elif not chosen:
+        of_tier = "" if tier is None else f" for {tier}"
+        click.echo(f"no token was made{of_tier} yet; `tidegate token new` makes one", err=True)
     else:
         console = Console()
         if not console.is_terminal:  # a terminal folds long labels; in a pipe each token stays on a line of its own

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.log import StorageFull
+from ingest.log import InDoubt, LogUnavailable, StorageFull
 from ingest.log.embedded import EmbeddedLog
 from ingest.report import Entry
 
@@ -226,3 +226,22 @@ def acknowledged_until_killed(directory: Path, life: int, seconds: float) -> lis
         process.send_signal(signal.SIGKILL)
         # The last line may have been cut off with its process.
         return process.stdout.read().split("\n")[:-1]
+
+
+async def test_a_probe_that_is_in_doubt_says_that_the_log_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe whose commit fails raises `LogUnavailable` and nothing else, and the next one succeeds."""
+    log = EmbeddedLog(tmp_path / "log")
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(log._writer, "probe", _raise_in_doubt)
+            with pytest.raises(LogUnavailable):
+                await log.probe()
+        await log.probe()
+    finally:
+        await log.close()
+
+
+def _raise_in_doubt() -> None:
+    raise InDoubt("a sync that failed")
