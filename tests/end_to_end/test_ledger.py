@@ -90,6 +90,9 @@ def send_everything(books: Bookkeeper, reports: Reports) -> None:
     books.post("nobody", good, token="tg_wrong")
     # A check is no part of the ledger, and neither is what is not posted.
     books.gate.post("managed", "route_window", good, query="?check=1")
+    books.gate.post("managed", "route_window", good[:30], query="?check=1")
+    books.gate.post("managed", "route_window", b"", query="?check=1")
+    books.gate.post("managed", "route_window", good, query="?check=1", token="tg_wrong")
     books.gate.get("/t/managed/v1/policy")
 
 

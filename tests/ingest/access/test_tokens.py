@@ -199,8 +199,10 @@ def test_a_store_that_cannot_be_read_fails_closed_after_a_minute(desk: Desk, cap
     desk.file.rename(away)
     desk.clock.advance(STALE_SECONDS)
     answers = [(desk.answer_now(token), desk.view.readable), (desk.answer(token), desk.view.readable)]
+    assert not desk.view.fresh()
     away.rename(desk.file)
     answers.append((desk.answer(token), desk.view.readable))
+    assert desk.view.fresh()
     assert answers == [(issued.token.id, False), (Reason.TOKENS_UNREADABLE.value, False), (issued.token.id, True)]
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
