@@ -130,8 +130,7 @@ def _copy(planned: PlannedField, consents: frozenset[str]) -> Copier:
 
 def _withheld(planned: PlannedField, consents: frozenset[str]) -> bool:
     """Whether the field is kept under a consent that the device did not give."""
-    consent = getattr(planned.rule, "consent", None)
-    return consent is not None and consent not in consents
+    return planned.consent is not None and planned.consent not in consents
 
 
 def _present(inner: Copier) -> Copier:

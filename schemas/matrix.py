@@ -104,7 +104,7 @@ def _row(plan: Plan, planned: PlannedField) -> MatrixRow:
         unit=field.unit or "",
         action=rule.action,
         how=how(planned),
-        consent=getattr(rule, "consent", None),
+        consent=planned.consent,
         refused_from=None if refused_from is None else refused_from.isoformat(),
         why=rule.why,
     )

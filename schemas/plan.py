@@ -59,6 +59,11 @@ class PlannedField:
         return Action(self.rule.action)
 
     @property
+    def consent(self) -> str | None:
+        """The purpose without whose consent the field is dropped, if its rule names one."""
+        return getattr(self.rule, "consent", None)
+
+    @property
     def survives(self) -> bool:
         """Whether the output has a place for this field, under some consent at least."""
         if self.children is not None:

@@ -108,9 +108,7 @@ class TokenView:
         """
         if not token:
             raise Rejected(Reason.NO_TOKEN)
-        if (now := self._clock.monotonic()) >= self._look_at:
-            self._look(now)
-        if now - self._good_at > STALE_SECONDS:
+        if not self.fresh():
             raise Rejected(Reason.TOKENS_UNREADABLE)
         known = self._find(token)
         if known.revoked:

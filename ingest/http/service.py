@@ -17,6 +17,7 @@ from ingest.gate import Gate
 from ingest.http import answers
 from ingest.http.policy_document import policy_document
 from ingest.problems import Reason, Rejected, problem_document
+from ingest.telemetry.metrics import PROMETHEUS_CONTENT_TYPE
 from schemas.catalogue import Catalogue
 
 TIER = "tidegate.tier"
@@ -88,7 +89,7 @@ def _operations(gate: Gate, metrics: Callable[[], bytes]) -> APIRouter:
     # Not async: FastAPI then runs it on a thread, and collecting takes milliseconds.
     @router.get("/metrics", summary="The gate's own telemetry, for Prometheus")
     def metrics_text() -> PlainTextResponse:
-        return PlainTextResponse(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return PlainTextResponse(metrics(), media_type=PROMETHEUS_CONTENT_TYPE)
 
     return router
 

@@ -172,9 +172,8 @@ def _reasons(plan: Plan, remark: Remark, planned: PlannedField | None) -> dict[s
         return {"why": WHY_UNKNOWN}
     refused_from = plan.refused_from(planned.field.path)
     withheld = remark.action is Action.DROP and planned.action is not Action.DROP
-    consent = getattr(planned.rule, "consent", None)
     return {
-        "how": f"the report does not give the consent {consent}" if withheld else how(planned),
+        "how": f"the report does not give the consent {planned.consent}" if withheld else how(planned),
         "why": planned.rule.why,
         "refused_from": None if refused_from is None else refused_from.isoformat(),
     }
