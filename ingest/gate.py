@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ingest.access.admission import Admission
 from ingest.clock import Clock
+from ingest.coarsen import Names
 from ingest.http.reading import BodyReader
 from ingest.log import InDoubt, Log, LogUnavailable, StorageFull
 from ingest.pipeline import Rules
@@ -46,6 +47,10 @@ class Gate:
         self.account.adopt(catalogue)
         self.rules = dataclasses.replace(self.rules, catalogue=catalogue)
         self.admission.reconfigure({tier.name: tier.admission for tier in catalogue.tiers.values()})
+
+    def name(self, names: Names) -> None:
+        """Go on with other names of the manifest; what is being judged ends with those that it began with."""
+        self.rules = dataclasses.replace(self.rules, names=names)
 
     def count_refused(self, tier: str | None, reason: Reason, reports: int) -> None:
         """Enter refused reports into the ledger; a refusal that is our own trouble is told to the operator as well."""

@@ -30,6 +30,23 @@ bounds = [
 
 [residency]
 "eu-west" = ["*"]
+
+[[models]]
+name = "a"
+
+[[models.wanted]]
+share = 0.5
+
+[[models.wanted]]
+share = 0.6
+
+[[models]]
+
+[[models.wanted]]
+share = 0.7
+
+[models.note]
+by = "b"
 """
 
 PLACES = [
@@ -46,6 +63,10 @@ PLACES = [
     pytest.param(("rule", 1, "bounds", 3), 20, id="inside a list inside a table"),
     pytest.param(("rule", 7, "fields"), 0, id="a table that is not there"),
     pytest.param(("residency", "eu-west"), 25, id="a key with a hyphen"),
+    pytest.param(("models", 0, "wanted", 1, "share"), 34, id="the second array inside an array's table"),
+    pytest.param(("models", 1, "wanted", 0, "share"), 39, id="an array inside is counted anew in each table"),
+    pytest.param(("models", 1, "wanted", 1), 36, id="a table inside that is not there is told by the outer one"),
+    pytest.param(("models", 1, "note", "by"), 42, id="a plain table inside an array's table"),
     pytest.param(("nothing",), 0, id="a key that is nowhere"),
     pytest.param((), 0, id="the whole file"),
 ]
