@@ -1,0 +1,177 @@
+"""What the follower takes from the log at once: every partition in turn, in order, without a gap.
+
+Rules held here:
+
+* a partition is read from the offset after the last one that was applied, and an offset that is missing on the way is
+  an error: whoever went on would lose what lay there without a word;
+* a batch is bounded by its records and by its bytes. The bytes bound how long applying it takes, so that a stop need
+  not wait for long;
+* partitions take turns, a chunk each, and the next batch begins where the last one ended: a busy one starves nobody.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ingest.log import LogReader
+from ingest.records import SCHEMAS_TOPIC
+from ingest.report import Partition, StoredEntry
+
+MAX_RECORDS = 10_000
+MAX_BYTES = 4 * 1024 * 1024
+"""Of values; see `tests/aggregators/test_follow.py` and docs/rollups.md for what a batch of that size takes."""
+
+CHUNK = 1_000
+"""Records that are read at once: 64 MB in the worst case, as a record has at most 64 KiB."""
+
+Part = tuple[Partition, Sequence[StoredEntry]]
+
+
+class HistoryGone(Exception):
+    """The log lacks entries between what was applied and what it holds now."""
+
+
+class LogReplaced(Exception):
+    """The log ends before what was applied from it: it is another log, or an older copy of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries to apply. `drained`: every partition was read to its end. Times are milliseconds since the epoch, UTC."""
+
+    parts: tuple[Part, ...]
+    drained: bool
+
+    @property
+    def records(self) -> int:
+        return sum(len(entries) for _, entries in self.parts)
+
+    @property
+    def oldest(self) -> int | None:
+        """The least time of a record; None in an empty batch."""
+        return min(self._times(), default=None)
+
+    @property
+    def newest(self) -> int | None:
+        """The greatest time of a record; None in an empty batch."""
+        return max(self._times(), default=None)
+
+    def _times(self) -> Iterator[int]:
+        return (stored.entry.timestamp for _, entries in self.parts for stored in entries)
+
+
+class Batches:
+    """Reads `reader` on from `offsets`, the last applied offset of each partition; -1 where there is none.
+
+    `next` may be called again and returns the same entries until `applied` says that they are in the rollups.
+    """
+
+    def __init__(self, reader: LogReader, offsets: Mapping[Partition, int]) -> None:
+        self._reader = reader
+        self._offsets = dict(offsets)
+        self._last: Partition | None = None
+
+    @property
+    def offsets(self) -> Mapping[Partition, int]:
+        return self._offsets
+
+    async def check(self) -> None:
+        """Compare the log with the offsets; raises `HistoryGone`, `LogReplaced`, or `LogUnavailable`."""
+        for partition, last in self._offsets.items():
+            if last >= 0:
+                found = await self._reader.read(partition, after=last - 1, limit=1)
+                # Retention may have removed all that was applied; it leaves the newest entry of a partition.
+                if not found:
+                    raise LogReplaced(f"{_named(partition)} ends before offset {last}, which was counted from it")
+                if found[0].offset > last:
+                    _refuse_gap(partition, found, after=last)
+
+    async def next(self) -> Batch:
+        """The next entries; raises `LogUnavailable` or `HistoryGone`."""
+        taking = _Taking(self._reader, self._offsets)
+        await taking.fill(_after(self._last, await self.partitions()))
+        self._last = taking.last or self._last
+        return taking.batch()
+
+    async def partitions(self) -> Sequence[Partition]:
+        """The partitions that hold records; the schemas that they were written with are none."""
+        return [partition for partition in await self._reader.partitions() if partition.topic != SCHEMAS_TOPIC]
+
+    def applied(self, batch: Batch) -> None:
+        """The entries of `batch` are in the rollups."""
+        self._offsets.update((partition, entries[-1].offset) for partition, entries in batch.parts)
+
+    async def waiting(self) -> int:
+        """About how many entries were not applied yet, counted in offsets; raises `LogUnavailable`."""
+        return sum([await self._beyond(partition) for partition in await self.partitions()])
+
+    async def _beyond(self, partition: Partition) -> int:
+        """By doubling a distance and then halving it, since a reader has no cheaper way to say where a log ends."""
+        last = self._offsets.get(partition, -1)
+        low, high = 0, 1
+        while await self._reader.read(partition, after=last + high - 1, limit=1):
+            low, high = high, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            if await self._reader.read(partition, after=last + middle - 1, limit=1):
+                low = middle
+            else:
+                high = middle
+        return low
+
+
+class _Taking:
+    """A batch while it fills."""
+
+    def __init__(self, reader: LogReader, offsets: Mapping[Partition, int]) -> None:
+        self._reader = reader
+        self._offsets = offsets
+        self._taken: dict[Partition, list[StoredEntry]] = {}
+        self._records = 0
+        self._bytes = 0
+        self._drained = False
+        self.last: Partition | None = None
+
+    async def fill(self, turns: Sequence[Partition]) -> None:
+        """Take from `turns`, round after round, until they are drained or the batch is full."""
+        waiting = deque(turns)
+        while waiting and not self._full():
+            self.last = waiting.popleft()
+            if await self._take(self.last):
+                waiting.append(self.last)
+        self._drained = not waiting
+
+    async def _take(self, partition: Partition) -> bool:
+        """Take a chunk; whether there may be more."""
+        taken = self._taken.get(partition)
+        after = taken[-1].offset if taken else self._offsets.get(partition, -1)
+        limit = min(CHUNK, MAX_RECORDS - self._records)
+        found = await self._reader.read(partition, after=after, limit=limit)
+        if found:
+            _refuse_gap(partition, found, after=after)
+            self._taken.setdefault(partition, []).extend(found)
+            self._records += len(found)
+            self._bytes += sum(len(stored.entry.value) for stored in found)
+        return len(found) == limit
+
+    def _full(self) -> bool:
+        return self._records >= MAX_RECORDS or self._bytes >= MAX_BYTES
+
+    def batch(self) -> Batch:
+        return Batch(parts=tuple(self._taken.items()), drained=self._drained)
+
+
+def _after(last: Partition | None, partitions: Sequence[Partition]) -> Sequence[Partition]:
+    """The partitions in their order, from the one behind `last` on, and then from the first."""
+    return sorted(partitions, key=lambda partition: (last is not None and partition <= last, partition))
+
+
+def _refuse_gap(partition: Partition, entries: Sequence[StoredEntry], *, after: int) -> None:
+    """Offsets of the logs that there are rise by one; raises `HistoryGone` where they do not."""
+    if entries and entries[-1].offset != after + len(entries):
+        lacking = next(at for at, stored in enumerate(entries, after + 1) if stored.offset != at)
+        raise HistoryGone(f"{_named(partition)} lacks offset {lacking}, which was not counted yet")
+
+
+def _named(partition: Partition) -> str:
+    return f"partition {partition.number} of {partition.topic}"

@@ -1,0 +1,184 @@
+"""The DuckDB file under the rollups: made, opened, written in transactions, closed whatever state it is in.
+
+Rules held here:
+
+* one process has the file; each thread has a cursor of its own;
+* what DuckDB raises never leaves: its messages may quote a value. Our own say what is wrong and what to do;
+* after a failed write DuckDB may refuse everything until the last cursor is closed and the file is opened again. So
+  every cursor is known here, and `close` ends those that are in use by another thread, too.
+"""
+
+import errno
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import NoReturn
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+FILE_NAME = "rollups.duckdb"
+
+THREADS = 1
+"""DuckDB then works in the thread that asks. Applying a batch is three parts Python and one part DuckDB, and answers
+come in threads of their own: a pool of workers would take the cores from the gate, which may share the process."""
+
+MEMORY_LIMIT = "1GB"
+"""A batch needs about 100 MB (docs/adr/0011-rollups.md); the rest is cache, and what exceeds it goes to disk."""
+
+CLOSE_SECONDS = 5.0
+"""How long a query of another thread may take to notice that it was interrupted; it looks every few milliseconds."""
+
+FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+NO_ROOM_TO_SPILL = "max_temp_directory_size"
+LOCKED = "Could not set lock"
+NOT_DAMAGE = (os.strerror(errno.EACCES), os.strerror(errno.EPERM), os.strerror(errno.EIO), os.strerror(errno.EMFILE))
+"""What DuckDB's messages contain; its errors carry no number of the system's."""
+
+DAMAGE = (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException, duckdb.IOException)
+
+
+class RollupsUnavailable(Exception):
+    """The rollups cannot be used: the message says why, and what to do. The log has all that they are made of."""
+
+
+class RollupsFull(RollupsUnavailable):
+    """There is no space left under the rollups. A transaction was stored whole or not at all; `offsets` tells which."""
+
+
+class RollupsDamaged(RollupsUnavailable):
+    """The file is not one that can be gone on with; `tidegate rebuild` makes it anew."""
+
+
+class RollupsInUse(RollupsUnavailable):
+    """Another process has the file."""
+
+
+class RollupsFailed(RollupsUnavailable):
+    """DuckDB refused something for a reason that is none of the others: a fault of this program, or of the machine."""
+
+
+def statements(name: str) -> list[str]:
+    """The statements of `sql/<name>.sql`."""
+    text = files("aggregators").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    return [statement.query for statement in duckdb.extract_statements(text)]
+
+
+class Database:
+    """An open file; `file` is made where it does not exist."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._cursors: weakref.WeakSet[DuckDBPyConnection] = weakref.WeakSet()
+        self._cursors_change = threading.Lock()
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._connection = self._open()
+        # DuckDB makes it as the umask says, as it does the write-ahead log beside it, which comes and goes.
+        file.chmod(0o600)
+
+    def _open(self) -> DuckDBPyConnection:
+        try:
+            return duckdb.connect(
+                self._file,
+                # No extension is fetched from anywhere, for what is built in suffices.
+                config={
+                    "threads": THREADS,
+                    "memory_limit": MEMORY_LIMIT,
+                    "autoinstall_known_extensions": False,
+                    "autoload_known_extensions": False,
+                },
+            )
+        except duckdb.Error as error:
+            self._refuse(error, damage=(duckdb.Error,))
+
+    def cursor(self) -> DuckDBPyConnection:
+        """A cursor for one thread, which reads as of the moment at which its statement (or transaction) begins.
+
+        Close it after use, or use it as a context manager. It is interrupted and closed with the database.
+        """
+        with self.errors(), self._cursors_change:
+            cursor = self._connection.cursor()
+            self._cursors.add(cursor)
+        return cursor
+
+    @contextmanager
+    def transaction(self) -> Iterator[DuckDBPyConnection]:
+        """A cursor in a transaction, committed at the end of the body, or rolled back if that raises."""
+        with self.errors(), self.cursor() as cursor:
+            cursor.begin()
+            try:
+                yield cursor
+                cursor.commit()
+            except BaseException:  # whatever it was, it goes on, and nothing of the transaction stays
+                _roll_back(cursor)
+                raise
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """DuckDB's errors become ours."""
+        try:
+            yield
+        except duckdb.Error as error:
+            self._refuse(error, damage=DAMAGE)
+
+    def _refuse(self, error: duckdb.Error, *, damage: tuple[type[duckdb.Error], ...]) -> NoReturn:
+        text = str(error)
+        if NO_ROOM_TO_SPILL in text or any(sign in text for sign in FULL):
+            raise RollupsFull(
+                f"no space left for the rollups in {self._file.parent}: free some; nothing is lost or counted twice"
+            ) from None
+        if LOCKED in text:
+            raise RollupsInUse(
+                f"{self._file} is open in another process, and rollups have one: stop that process, or give this one "
+                "a data directory of its own"
+            ) from None
+        # A checksum that does not match comes as an error of no particular class.
+        if (type(error) is duckdb.Error or isinstance(error, damage)) and not any(sign in text for sign in NOT_DAMAGE):
+            raise damaged(self._file, "is damaged, or no file of DuckDB's") from None
+        raise RollupsFailed(f"{self._file} cannot be used: {type(error).__name__}") from None
+
+    def close(self) -> None:
+        """Interrupt and close every cursor, and let go of the file, whose last changes are in it then.
+
+        A second call does nothing.
+        """
+        with self._cursors_change:
+            for cursor in [*self._cursors, self._connection]:
+                _close(cursor)
+
+
+def damaged(file: Path, what: str) -> RollupsDamaged:
+    """The error that says what is wrong with the file, and what repairs it."""
+    return RollupsDamaged(
+        f"{file} {what}: make it anew from the log with: tidegate rebuild --data {file.parent.parent}"
+    )
+
+
+def _roll_back(cursor: DuckDBPyConnection) -> None:
+    try:
+        cursor.rollback()
+    except duckdb.Error:
+        # A commit that failed has ended its transaction already, and after a fatal error there is none.
+        return
+
+
+def _close(cursor: DuckDBPyConnection) -> None:
+    deadline = time.monotonic() + CLOSE_SECONDS
+    while True:
+        try:
+            cursor.interrupt()
+            cursor.close()
+        except duckdb.ResourceInUseException:
+            if time.monotonic() > deadline:
+                raise RollupsFailed("a query of the rollups does not end: stop this process") from None
+            time.sleep(0.005)
+        except duckdb.Error:
+            # Closed already, or damaged beyond saying so: either way there is nothing more to let go of.
+            return
+        else:
+            return

@@ -1,0 +1,267 @@
+"""The follower: reads the log on from where the rollups are, and applies it to them, until it is told to stop.
+
+Rules held here:
+
+* rows, seen ids and offsets go into the rollups in one transaction (`Rollups.apply`), so that whatever happens between
+  two of them nothing is lost and nothing counted twice;
+* whatever touches the rollups runs on one thread, one after the other: batches, seals, and what `between_batches` is
+  given. A cancelled `run` returns when that thread has finished what it was doing;
+* the log or the disk may fail and come back: it waits and goes on by itself. What needs a person, history that is gone,
+  too many records that cannot be read, a fault of ours, stops it. The gate goes on in any case.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+from aggregators.batches import Batch, Batches, HistoryGone, LogReplaced
+from aggregators.rollups import Applied, Rollups, RollupsDamaged, RollupsFull, RollupsInUse
+from aggregators.seal import RollupsBehindSeals, Sealer, SealFailed
+from aggregators.seal_files import Seal
+from aggregators.standing import BEGINNING, WHAT_TO_DO, FollowerStatus, Readability, State, Why
+from aggregators.stripped import StrippedRecords
+from ingest.clock import Clock
+from ingest.log import LogReader, LogUnavailable
+from ingest.schema_topic import stored_schemas
+from ingest.telemetry.events import Event
+from ingest.telemetry.logs import log
+from schemas.tier import Tier
+
+T = TypeVar("T")
+
+IDLE_SECONDS = 1.0
+"""Between two looks at a log that is drained, unless somebody waits for the next. A batch costs 45 ms whatever is in
+it, in a process that may also take reports: five small ones a second would be a quarter of a core."""
+
+RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 30.0
+COUNT_LAG_SECONDS = 5.0
+
+
+class FollowerStopped(Exception):
+    """The follower does not go on; the message says why, and what to do."""
+
+
+class TooManyUnreadable(Exception):
+    """The share of records that cannot be read is absurd."""
+
+
+STOPS: Mapping[type[Exception], Why] = {
+    HistoryGone: Why.HISTORY_GONE,
+    LogReplaced: Why.LOG_REPLACED,
+    TooManyUnreadable: Why.TOO_MANY_UNREADABLE,
+    RollupsDamaged: Why.ROLLUPS_DAMAGED,
+    RollupsInUse: Why.ROLLUPS_IN_USE,
+    RollupsBehindSeals: Why.ROLLUPS_BEHIND_SEALS,
+}
+"""What stops the follower, and why; every exception that is not here and not waited for is a fault of ours."""
+
+
+class Follower:
+    """Follows `reader` into `rollups`; belongs to one event loop, `status` and `rollups` to any thread.
+
+    `tiers` is asked for the policies in force, whose horizon and retention say what sealing lets go of. `close`
+    closes both the reader and the rollups.
+    """
+
+    def __init__(
+        self, reader: LogReader, rollups: Rollups, *, clock: Clock, tiers: Callable[[], Mapping[str, Tier]]
+    ) -> None:
+        self._reader = reader
+        self._rollups = rollups
+        self._clock = clock
+        self._records = StrippedRecords()
+        self._batches: Batches | None = None
+        self._sealer = Sealer(tiers, clock=clock)
+        self._readability = Readability()
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollups")
+        self._status = BEGINNING
+        self._said: tuple[State, Why | None] = (State.CATCHING_UP, None)
+        self._told_to_stop = False
+        self._must_reopen = False
+        self._wake = asyncio.Event()
+        self._passed = asyncio.Event()
+        self._passes_begun = 0
+        self._newest_drained_pass = 0
+        self._retry_seconds = RETRY_SECONDS
+        self._lag_counted: float | None = None
+
+    @property
+    def rollups(self) -> Rollups:
+        """The rollups; after a full disk they are opened anew, and every cursor of before is void."""
+        return self._rollups
+
+    def status(self) -> FollowerStatus:
+        """How it stands now."""
+        return self._status
+
+    def stop(self) -> None:
+        """Let `run` end once the batch under way is applied."""
+        self._told_to_stop = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Follow until `stop`, until cancelled, or until something needs a person; `status` says which."""
+        try:
+            while not self._told_to_stop and self._status.state is not State.STOPPED:
+                await self._try()
+                self._tell_that_a_pass_ended()
+        finally:
+            self._status = replace(self._status, state=State.STOPPED)
+
+    async def close(self) -> None:
+        """Close rollups and log, after what their threads are doing."""
+        self.stop()
+        self._tell_that_a_pass_ended()
+        await self._on_thread(self._rollups.close)
+        self._executor.shutdown(wait=False)
+        await self._reader.close()
+
+    async def drained(self, *, since_ms: int, timeout: float) -> None:  # noqa: ASYNC109  # the caller's own deadline
+        """Return once everything that had been appended before `since_ms` and before this call is in the rollups.
+
+        `since_ms` is milliseconds since the epoch, UTC. Raises TimeoutError after `timeout` seconds, `FollowerStopped`.
+        """
+        # Its own number, since a pass that began in the same millisecond may have begun before the append.
+        enough = self._passes_begun + 1
+        self._wake.set()
+        async with asyncio.timeout(timeout):
+            while self._newest_drained_pass < enough and (self._status.caught_up_at or 0) <= since_ms:
+                if self._told_to_stop or self._status.state is State.STOPPED:
+                    raise FollowerStopped(self._status.detail or "the follower was told to stop")
+                await self._passed.wait()
+
+    async def between_batches(self, work: Callable[[Rollups], T]) -> T:
+        """What `work` makes of the rollups on their one thread, so that no batch and no seal runs meanwhile."""
+        return await self._on_thread(lambda: work(self._rollups))
+
+    async def seal(self) -> Seal | None:
+        """Seal what was applied since the last seal; None where that is nothing. Raises as `Sealer.seal`."""
+        drained = self._status.state is State.FOLLOWING
+        sealed = await self.between_batches(lambda rollups: self._sealer.seal(rollups, drained=drained))
+        if sealed is not None:
+            log(Event.SEALED, number=sealed.number, rows=sealed.rows)
+        return sealed
+
+    async def _try(self) -> None:
+        """One pass, and what becomes of it when something fails."""
+        try:
+            await self._pass()
+        except LogUnavailable as error:
+            self._become(State.CATCHING_UP, Why.LOG_UNAVAILABLE, str(error))
+            await self._pause(RETRY_SECONDS)
+        except RollupsFull as error:
+            self._become(State.STORAGE_FULL, Why.NO_SPACE, str(error))
+            self._batches, self._must_reopen = None, True
+            await self._pause(self._retry_seconds)
+            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+        except Exception as error:  # noqa: BLE001  # whatever it is: the gate in this process goes on, and this stops
+            why = STOPS.get(type(error), Why.FAULT)
+            detail = str(error) if why is not Why.FAULT else type(error).__name__
+            self._become(State.STOPPED, why, detail, error=error)
+
+    async def _pass(self) -> None:
+        """Apply the next batch, if there is one, and rest when that was all."""
+        self._passes_begun += 1
+        number, began = self._passes_begun, self._clock.now_ms()
+        batches = self._batches or await self._begin()
+        batch = await batches.next()
+        if batch.parts:
+            await self._apply(batch, batches)
+        await self._seal_if_due(batch)
+        self._retry_seconds = RETRY_SECONDS
+        if batch.drained:
+            self._newest_drained_pass = number
+            self._status = replace(self._status, caught_up_at=began, lag=0, oldest_waiting=None)
+            self._become(State.FOLLOWING)
+            self._tell_that_a_pass_ended()
+            await self._pause(IDLE_SECONDS)
+        else:
+            await self._count_lag(batch, batches)
+            self._become(State.CATCHING_UP)
+
+    async def _begin(self) -> Batches:
+        """See to it that the rollups are open, and that they, the seals and the log fit together."""
+        if self._must_reopen:
+            await self._on_thread(self._rollups.reopen)
+            self._must_reopen = False
+        await self.between_batches(self._sealer.settle)
+        batches = Batches(self._reader, await self._on_thread(self._rollups.offsets))
+        await batches.check()
+        self._batches = batches
+        return batches
+
+    async def _apply(self, batch: Batch, batches: Batches) -> None:
+        self._status = replace(self._status, oldest_waiting=batch.oldest)
+        if self._records.unknown(batch.parts):
+            self._records.learn(await stored_schemas(self._reader))
+        applied = await self.between_batches(lambda rollups: rollups.apply(batch.parts, self._records))
+        batches.applied(batch)
+        self._count(batch, applied)
+        self._readability.add(records=batch.records, parked=applied.parked)
+        if wrong := self._readability.absurd:
+            raise TooManyUnreadable(wrong)
+
+    def _count(self, batch: Batch, applied: Applied) -> None:
+        status = self._status
+        # A damaged time of a record must not make it look as if the log were ahead of the clock.
+        newest = min(batch.newest or 0, self._clock.now_ms())
+        self._status = replace(
+            status,
+            applied_to=max(status.applied_to or 0, newest),
+            applied=status.applied + applied.reports,
+            duplicates=status.duplicates + applied.duplicates,
+            parked=status.parked + applied.parked,
+        )
+
+    async def _count_lag(self, batch: Batch, batches: Batches) -> None:
+        now = self._clock.monotonic()
+        lag = max(self._status.lag - batch.records, 1)
+        if self._lag_counted is None or now - self._lag_counted >= COUNT_LAG_SECONDS:
+            lag, self._lag_counted = await batches.waiting(), now
+        self._status = replace(self._status, lag=lag)
+
+    async def _seal_if_due(self, batch: Batch) -> None:
+        if not self._sealer.due(newest=self._status.applied_to, records=batch.records, drained=batch.drained):
+            return
+        try:
+            await self.seal()
+        except SealFailed as error:
+            log(Event.SEAL_FAILED, error=error)
+            self._batches = None  # what it has left behind is settled before anything else is applied
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        """The result of `work` on the thread of the rollups; a caller that is cancelled still waits until it ends."""
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless somebody is waiting for the next pass, or for the end."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
+
+    def _tell_that_a_pass_ended(self) -> None:
+        self._passed.set()
+        self._passed = asyncio.Event()
+
+    def _become(
+        self, state: State, why: Why | None = None, detail: str = "", *, error: BaseException | None = None
+    ) -> None:
+        """Take on a state, and log it when it is news: to catch up a little now and then is none."""
+        if why is not None:
+            detail = f"{detail.rstrip('.')}. {WHAT_TO_DO[why]}"
+        self._status = replace(self._status, state=state, why=why, detail=detail)
+        if (state, why) not in (self._said, (State.CATCHING_UP, None)):
+            self._said = (state, why)
+            if why is None:
+                log(Event.FOLLOWER_STATE, state=state, lag=self._status.lag)
+            else:
+                log(Event.FOLLOWER_STATE, error=error, state=state, lag=self._status.lag, why=why)

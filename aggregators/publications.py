@@ -1,0 +1,137 @@
+"""When something is published: on a schedule, and when an operator asks for it.
+
+Rules held here:
+
+* an hour is over when the *log's* time has passed its end by `settle_ms`: the newest record that was applied, but not
+  later than the last moment up to which everything had been read. A gate that stands still closes no hour, and neither
+  does a follower that has a backlog;
+* publishing runs between two batches, on the thread of the rollups; one that fails changes nothing, is told in the log,
+  and is tried again with the next one;
+* whoever publishes the open hour as well says so: its cells then change only as late data change cells.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from aggregators.follow import Follower, FollowerStopped
+from aggregators.measure import Measure
+from aggregators.publish import Publication, publish
+from aggregators.rollups import Rollups
+from ingest.clock import Clock
+from ingest.coarsen import floor_hour
+from ingest.operator_documents import OperatorDocuments
+from ingest.telemetry.events import Event
+from ingest.telemetry.logs import log
+from schemas.tier import Tier
+
+DRAIN_SECONDS = 60.0
+"""How long an operator's publication waits until everything that was in the log is applied."""
+
+SETTLED_CHANGES = "SELECT count(*) FROM changed WHERE hour + INTERVAL 1 HOUR <= epoch_ms($closed_to::BIGINT)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The newest publication that this process made; times in milliseconds since the epoch, UTC."""
+
+    publication: Publication
+    at: int
+    complete_to: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rulebook:
+    """What publications go by: the measures, the tiers in force, and where documents and publications are kept."""
+
+    measures: Mapping[str, Measure]
+    tiers: Callable[[], Mapping[str, Tier]]
+    documents: Path
+    directory: Path
+
+
+class Publications:
+    """Publishes what `follower` has applied; belongs to its event loop, `newest` to any thread."""
+
+    def __init__(self, follower: Follower, rulebook: Rulebook, *, clock: Clock, settle_ms: int) -> None:
+        self._follower = follower
+        self._rulebook = rulebook
+        self._clock = clock
+        self._settle_ms = settle_ms
+        self._publishing = asyncio.Lock()
+        self.newest: Published | None = None
+
+    async def run(self, *, every: float) -> None:
+        """Publish what is over, `every` seconds; ends when it is cancelled."""
+        while True:
+            # Also at the start: what was appended while this process was away is read first.
+            with suppress(TimeoutError, FollowerStopped):
+                await self._follower.drained(since_ms=self._clock.now_ms(), timeout=every)
+            try:
+                await self.publish_closed()
+            except Exception as error:  # noqa: BLE001  # whatever it is: nothing was published, and the next one tries
+                log(Event.PUBLICATION_FAILED, error=error)
+            await asyncio.sleep(every)
+
+    def closed_to(self) -> int | None:
+        """Up to when hours are over, in milliseconds since the epoch; None where nobody can tell yet."""
+        status = self._follower.status()
+        if status.applied_to is None or status.caught_up_at is None:
+            return None
+        return floor_hour(min(status.applied_to, status.caught_up_at) - self._settle_ms)
+
+    async def publish_closed(self) -> Published | None:
+        """Publish the hours that are over; None where nothing has changed since the last time."""
+        closed_to = self.closed_to()
+        if closed_to is None:
+            return None
+        async with self._publishing:
+            if not await self._follower.between_batches(lambda rollups: self._is_due(rollups, closed_to)):
+                return None
+            return await self._publish(closed_to=closed_to, complete_to=closed_to)
+
+    async def publish_everything(self, *, complete_to: int) -> Published:
+        """Publish every hour that has changed, over or not; the answers are complete up to `complete_to`."""
+        async with self._publishing:
+            return await self._publish(closed_to=None, complete_to=complete_to)
+
+    async def _publish(self, *, closed_to: int | None, complete_to: int) -> Published:
+        at = self._clock.now_ms()
+
+        def work(rollups: Rollups) -> Publication:
+            book = self._rulebook
+            with (
+                closing(OperatorDocuments(book.documents, self._clock)) as documents,
+                rollups.errors(),
+                rollups.cursor() as own,
+            ):
+                return publish(
+                    own,
+                    book.measures,
+                    tiers=book.tiers(),
+                    documents=documents,
+                    directory=book.directory,
+                    at=at,
+                    closed_to=closed_to,
+                    complete_to=complete_to,
+                )
+
+        publication = await self._follower.between_batches(work)
+        self.newest = Published(publication=publication, at=at, complete_to=complete_to)
+        log(
+            Event.PUBLISHED,
+            number=publication.number,
+            cells=publication.cells,
+            withheld=publication.withheld,
+            waiting=publication.waiting,
+        )
+        return self.newest
+
+    def _is_due(self, rollups: Rollups, closed_to: int) -> bool:
+        """Whether hours that are over have changed, or more of them are over than the newest publication knew."""
+        with rollups.errors(), rollups.cursor() as cursor:
+            (newest,) = cursor.execute("SELECT epoch_ms(max(complete_to)) FROM publications").fetchall()[0]
+            (changes,) = cursor.execute(SETTLED_CHANGES, {"closed_to": closed_to}).fetchall()[0]
+        return bool(changes) or newest is None or newest < closed_to

@@ -1,0 +1,123 @@
+"""What was published, as files: `published/<number>/`, from which the tables of cells can be filled again.
+
+Rules:
+
+* a publication is a folder that appears whole, written under another name, synced, then renamed; it is never changed;
+* `publication.json` has the SHA-256 of every other file, and a file that does not agree is refused by its name;
+* numbers rise by one. A number that is missing between two others is refused as well: without it, cells that were
+  published would be published a second time from other data;
+* the files hold what no answer shows, the lower bound of the devices in a cell: folders are 0700 and files 0600.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ingest.state_file import sync_directory
+
+INDEX = "publication.json"
+NUMBER = re.compile(r"[0-9]{6,9}")
+DRAFT_PREFIX = ".draft-"
+
+
+class PublicationDamaged(Exception):
+    """A publication cannot be used; the message says which file, why, and what to do."""
+
+
+class PublicationFile(BaseModel):
+    """`publication.json`; times are UTC and naive. `files` are names with their SHA-256 in hexadecimal digits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1]
+    number: int
+    at: datetime
+    complete_to: datetime
+    files: Mapping[str, str]
+
+
+def numbers(directory: Path) -> list[int]:
+    """The numbers of the publications in `directory`, rising from 1; raises `PublicationDamaged` if one is missing."""
+    found = sorted(int(one.name) for one in directory.glob("*") if NUMBER.fullmatch(one.name))
+    for expected, number in enumerate(found, start=1):
+        if number != expected:
+            raise _damaged(folder(directory, expected), "is missing, and later publications are there")
+    return found
+
+
+def folder(directory: Path, number: int) -> Path:
+    """Where a publication is."""
+    return directory / f"{number:06d}"
+
+
+def new_draft(directory: Path) -> Path:
+    """An empty folder to write a publication into; those that a crash left behind are removed. Raises OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left_behind in directory.glob(f"{DRAFT_PREFIX}*"):
+        shutil.rmtree(left_behind)
+    draft = directory / f"{DRAFT_PREFIX}{os.getpid()}"
+    draft.mkdir(mode=0o700)
+    return draft
+
+
+def finish(draft: Path, directory: Path, *, number: int, at: datetime, complete_to: datetime) -> None:
+    """Gives the publication in `draft` its index and its name; it is durable once this returns. Raises OSError."""
+    digests = {}
+    for file in sorted(draft.iterdir()):
+        file.chmod(0o600)
+        digests[file.name] = _digest(file)
+        _sync(file)
+    index = PublicationFile(format=1, number=number, at=at, complete_to=complete_to, files=digests)
+    text = json.dumps(index.model_dump(mode="json"), indent=1) + "\n"
+    (draft / INDEX).touch(mode=0o600)
+    (draft / INDEX).write_text(text, encoding="utf-8")
+    _sync(draft / INDEX)
+    sync_directory(draft)
+    draft.rename(folder(directory, number))
+    sync_directory(directory)
+
+
+def verified(directory: Path, number: int) -> PublicationFile:
+    """The index of a publication whose files are all as they were written; raises `PublicationDamaged`."""
+    place = folder(directory, number)
+    try:
+        index = PublicationFile.model_validate_json((place / INDEX).read_bytes())
+    except FileNotFoundError:
+        raise _damaged(place / INDEX, "is missing") from None
+    except (ValidationError, OSError):
+        raise _damaged(place / INDEX, "cannot be read as the index of a publication") from None
+    if index.number != number:
+        raise _damaged(place / INDEX, "belongs to another publication")
+    for name, digest in index.files.items():
+        try:
+            found = _digest(place / name)
+        except OSError:
+            raise _damaged(place / name, "is missing or cannot be read") from None
+        if found != digest:
+            raise _damaged(place / name, "is not as it was written (its SHA-256 is another)")
+    return index
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as content:
+        os.fsync(content.fileno())
+
+
+def _damaged(place: Path, problem: str) -> PublicationDamaged:
+    return PublicationDamaged(
+        f"{place} {problem}; restore it from a backup. Nothing is published until then: what was published must not be "
+        "published a second time from other data"
+    )

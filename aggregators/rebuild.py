@@ -1,0 +1,178 @@
+"""The rollups made anew: the rows of the seals, then the log after the newest seal's offsets, then what was published.
+
+Rules held here:
+
+* a chain of seals is used whole or not at all, and every file of it is checked against its SHA-256;
+* where the log does not reach back to the seal's offsets (without seals: to its beginning) nothing is made. Rollups
+  that silently lack something are worse than none;
+* what was published is loaded, never computed again from other data.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from aggregators.batches import Batches
+from aggregators.database import FILE_NAME
+from aggregators.publish import load_published
+from aggregators.rollups import Applied, Rollups
+from aggregators.seal import About, let_go
+from aggregators.seal_files import DIRECTORY_NAME as SEALS_NAME
+from aggregators.seal_files import Seal, SealDamaged, checked_files, numbers, read_chain
+from aggregators.sealed_tables import kept, sealed_tables
+from aggregators.sql_templates import fill, quoted, read_sql
+from aggregators.stripped import StrippedRecords
+from aggregators.workshop import discard_wal, kept_closed, put_in_place, replace_old, workshop
+from ingest.log import LogReader
+from ingest.schema_topic import stored_schemas
+from schemas.tier import Tier
+
+ABOUT = read_sql("seal/about")
+CHANGED = read_sql("seal/changed")
+LOAD = read_sql("seal/load")
+LOAD_SEEN = read_sql("seal/load_seen")
+
+PUBLISHED_NAME = "published"
+
+SEALS_AT_ONCE = 200
+"""Files of one table that one statement reads."""
+
+BASES = {"hour": "window", "received": "received"}
+"""The column that says to which hour a row belongs, by the kind of hour that is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a rebuild is: `done` of about `of` seals, or records."""
+
+    what: str
+    done: int
+    of: int
+
+
+Progress = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What the new rollups were made of: `rows` of `seals`, what was `applied` from the log, and publications."""
+
+    seals: int
+    rows: int
+    applied: Applied
+    publications: int
+
+
+def open_or_rebuild(directory: Path, *, tiers: Mapping[str, Tier]) -> Rollups:
+    """The rollups in `directory`; where their file is missing, made from the seals and what was published.
+
+    The log is left to the follower, which goes on at the seal's offsets. Raises as `Rollups.open`, `SealDamaged`,
+    `PublicationDamaged`, OSError.
+    """
+    if not (directory / FILE_NAME).exists():
+        with workshop(directory) as place:
+            discard_wal(directory)
+            load_seals(place, read_chain(directory / SEALS_NAME), directory=directory, tiers=tiers, progress=_nothing)
+            _load_published(place, directory)
+            put_in_place(place, directory)
+    return Rollups.open(directory)
+
+
+async def rebuild(
+    directory: Path, reader: LogReader, *, chain: Sequence[Seal], tiers: Mapping[str, Tier], progress: Progress
+) -> Rebuilt:
+    """Make the rollups in `directory` anew from `chain`, which may be empty, and the log; replace the old ones.
+
+    Raises `RollupsInUse`, `SealDamaged`, `HistoryGone`, `LogReplaced`, `LogUnavailable`, `PublicationDamaged`,
+    `RollupsFull`, OSError; the old rollups are as they were then.
+    """
+    await Batches(reader, chain[-1].ends if chain else {}).check()
+    with kept_closed(directory), workshop(directory) as place:
+        rows = load_seals(place, chain, directory=directory, tiers=tiers, progress=progress)
+        with closing(Rollups.open(place)) as rollups:
+            applied = await _follow_to_its_end(rollups, reader, progress)
+        publications = _load_published(place, directory)
+        replace_old(place, directory)
+    return Rebuilt(seals=len(chain), rows=rows, applied=applied, publications=publications)
+
+
+def load_seals(
+    place: Path, chain: Sequence[Seal], *, directory: Path, tiers: Mapping[str, Tier], progress: Progress
+) -> int:
+    """Make rollups in `place` of the rows of the chain, every hour marked as changed; says how many rows.
+
+    `directory` has the seals. Without a chain the rollups are empty. Raises `SealDamaged`, `RollupsFull`.
+    """
+    seals = directory / SEALS_NAME
+    with closing(Rollups.open(place)) as rollups, rollups.transaction() as cursor:
+        _require_format(chain, About.of(cursor).format)
+        for start in range(0, len(chain), SEALS_AT_ONCE):
+            some = [checked_files(seals, seal) for seal in chain[start : start + SEALS_AT_ONCE]]
+            _load_rows(cursor, some, forgotten_before=chain[-1].forgotten_before)
+            progress(Step("seals", start + len(some), len(chain)))
+        if chain:
+            _go_on_behind(cursor, chain[-1])
+            let_go(cursor, kept(tiers, chain[-1].log_hour))
+        # Seals that were not used stay until the next one supersedes them, and it must not take the number of one.
+        cursor.execute(ABOUT, [max(numbers(seals), default=0)])
+        _mark_changed(cursor)
+    return sum(seal.rows for seal in chain)
+
+
+def _require_format(chain: Sequence[Seal], found: int) -> None:
+    for seal in chain:
+        if seal.format != found:
+            raise SealDamaged(f"seal {seal.number} has tables of format {seal.format}, this tidegate of format {found}")
+
+
+def _load_rows(
+    cursor: duckdb.DuckDBPyConnection, files: Sequence[Mapping[str, Path]], *, forgotten_before: datetime | None
+) -> None:
+    for table in sealed_tables(cursor):
+        paths = [str(one[table.name]) for one in files if table.name in one]
+        if paths and table.name == "seen":
+            cursor.execute(LOAD_SEEN, [paths, forgotten_before or datetime.min])  # noqa: DTZ901  # the tables have no zone
+        elif paths:
+            cursor.execute(fill(LOAD, {"table": quoted(table.name)}), [paths])
+
+
+def _go_on_behind(cursor: duckdb.DuckDBPyConnection, newest: Seal) -> None:
+    cursor.execute("UPDATE about SET seen_key = ?", [bytes.fromhex(newest.seen_key)])
+    for one in newest.offsets:
+        cursor.execute("INSERT INTO offsets VALUES (?, ?, ?, ?)", [one.topic, one.partition, one.last, one.received])
+
+
+def _mark_changed(cursor: duckdb.DuckDBPyConnection) -> None:
+    for table in sealed_tables(cursor):
+        for column, basis in BASES.items():
+            if column in table.names:
+                parts = {"basis": basis, "time": quoted(column), "table": quoted(table.name)}
+                cursor.execute(fill(CHANGED, parts))
+
+
+async def _follow_to_its_end(rollups: Rollups, reader: LogReader, progress: Progress) -> Applied:
+    """Apply what the log holds beyond the offsets, on the thread of the loop, for which nobody waits here."""
+    batches, records, total = Batches(reader, rollups.offsets()), StrippedRecords(), Applied()
+    waiting = await batches.waiting()
+    while True:
+        batch = await batches.next()
+        if records.unknown(batch.parts):
+            records.learn(await stored_schemas(reader))
+        total += rollups.apply(batch.parts, records)
+        batches.applied(batch)
+        progress(Step("records", total.entries, max(waiting, total.entries)))
+        if batch.drained:
+            return total
+
+
+def _load_published(place: Path, directory: Path) -> int:
+    with closing(Rollups.open(place)) as rollups, rollups.errors(), rollups.cursor() as cursor:
+        return load_published(cursor, directory / PUBLISHED_NAME)
+
+
+def _nothing(step: Step) -> None:
+    del step

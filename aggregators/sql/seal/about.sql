@@ -1,0 +1,2 @@
+-- Parameter: the segment that the next rows belong to.
+UPDATE about SET segment = ?

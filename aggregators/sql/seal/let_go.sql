@@ -1,0 +1,2 @@
+-- Parameter: from when on rows are kept.
+DELETE FROM {table} WHERE {time} < ?

@@ -1,0 +1,3 @@
+-- Parameters: the files.
+INSERT INTO {table} BY NAME
+SELECT * FROM read_parquet(?)

@@ -1,0 +1,2 @@
+-- Parameter: the segment that the seal begins with.
+SELECT max({time}) FROM {table} WHERE segment >= ?

@@ -1,0 +1,120 @@
+"""How the follower stands: what it says of itself, and why when it does not go on."""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+ABSURD_SHARE = 0.05
+ABSURD_RECORDS = 1_000
+"""Stop when more than this share of at least this many of the newest records cannot be read. Single records that cannot
+be read are damage; one in twenty is a release that does not know what the gates write."""
+
+
+class State(Enum):
+    """What the follower does."""
+
+    CATCHING_UP = "catching_up"
+    """It reads what had been appended before it began, or waits for the log."""
+    FOLLOWING = "following"
+    """All that was in the log when it last looked is in the rollups."""
+    STORAGE_FULL = "storage_full"
+    """The rollups find no space; it tries again by itself."""
+    STOPPED = "stopped"
+    """It does not go on before a person has acted, or was told to stop."""
+
+
+class Why(Enum):
+    """Why the follower waits or has stopped: a closed list, each with what to do."""
+
+    LOG_UNAVAILABLE = "log_unavailable"
+    NO_SPACE = "no_space"
+    HISTORY_GONE = "history_gone"
+    LOG_REPLACED = "log_replaced"
+    TOO_MANY_UNREADABLE = "too_many_unreadable"
+    ROLLUPS_DAMAGED = "rollups_damaged"
+    ROLLUPS_IN_USE = "rollups_in_use"
+    ROLLUPS_BEHIND_SEALS = "rollups_behind_seals"
+    FAULT = "fault"
+
+
+WHAT_TO_DO: dict[Why, str] = {
+    Why.LOG_UNAVAILABLE: "It tries again every second; see the system's log for the disk.",
+    Why.NO_SPACE: "Free space under the rollups. It goes on by itself, and nothing is counted twice.",
+    Why.HISTORY_GONE: (
+        "Run `tidegate rebuild --data DIR`: the seals may reach further than the rollups do. Where it refuses as well, "
+        "restore the log from its backup."
+    ),
+    Why.LOG_REPLACED: (
+        "Restore the newer log, or run `tidegate rebuild --data DIR --from-log` to count what is in this one and "
+        "nothing else."
+    ),
+    Why.TOO_MANY_UNREADABLE: (
+        "They are still in the log. Look at them with `tidegate log tail --data DIR`, start the tidegate that knows "
+        "their schemas, and run `tidegate rebuild --data DIR --from-log` to have them counted."
+    ),
+    Why.ROLLUPS_DAMAGED: "Stop, run `tidegate rebuild --data DIR`, and start again.",
+    Why.ROLLUPS_IN_USE: "Stop the other process, and start again.",
+    Why.ROLLUPS_BEHIND_SEALS: "These are an older copy. Stop, run `tidegate rebuild --data DIR`, and start again.",
+    Why.FAULT: "A fault of ours: report the log line follower_state, which says where, and start again.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowerStatus:
+    """Times are milliseconds since the epoch, UTC; counts are since the start.
+
+    lag: about how many entries were not applied yet when it last counted. applied_to: the greatest time of a record
+    that was applied. oldest_waiting: the least time of a record that is being applied; None when drained. caught_up_at:
+    the beginning of the newest pass that found every partition drained: all that had been appended by then is in.
+    """
+
+    state: State
+    why: Why | None
+    detail: str
+    lag: int
+    applied_to: int | None
+    oldest_waiting: int | None
+    caught_up_at: int | None
+    applied: int
+    duplicates: int
+    parked: int
+
+
+class Readability:
+    """The share of the newest records that could not be read, since the start."""
+
+    def __init__(self) -> None:
+        self._batches = deque[tuple[int, int]]()
+        self._records = 0
+        self._parked = 0
+
+    def add(self, *, records: int, parked: int) -> None:
+        """Count a batch, and let go of those that are not needed to have enough of the newest."""
+        self._batches.append((records, parked))
+        self._records += records
+        self._parked += parked
+        while self._records - self._batches[0][0] >= ABSURD_RECORDS:
+            gone_records, gone_parked = self._batches.popleft()
+            self._records -= gone_records
+            self._parked -= gone_parked
+
+    @property
+    def absurd(self) -> str | None:
+        """What is wrong, in words; None while the share can be borne or nobody can tell yet."""
+        if self._records < ABSURD_RECORDS or self._parked <= ABSURD_SHARE * self._records:
+            return None
+        return f"{self._parked} of the newest {self._records} records cannot be read"
+
+
+BEGINNING = FollowerStatus(
+    state=State.CATCHING_UP,
+    why=None,
+    detail="",
+    lag=0,
+    applied_to=None,
+    oldest_waiting=None,
+    caught_up_at=None,
+    applied=0,
+    duplicates=0,
+    parked=0,
+)

@@ -1,0 +1,93 @@
+"""kill -9 of a follower at any moment of applying and sealing: the tables are those of an uninterrupted life."""
+
+import random
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from aggregators.rebuild import rebuild
+from aggregators.rollups import Rollups
+from aggregators.seal_files import DIRECTORY_NAME, read_chain
+from ingest.log.embedded import EmbeddedLog
+from tests.aggregators.following import PATIENCE_SECONDS, apply_everything, contents, follow_to_the_end, program
+from tests.aggregators.stored_reports import CATALOGUE, fill, stored
+
+APPLY_AND_SEAL = """
+import asyncio, sys
+from pathlib import Path
+from aggregators import batches, seal
+from aggregators.rebuild import open_or_rebuild
+from aggregators.standing import State
+from ingest.log.embedded import EmbeddedLogReader
+from tests.aggregators.following import clock_at
+from tests.aggregators.stored_reports import CATALOGUE
+from aggregators.follow import Follower
+
+batches.MAX_RECORDS = batches.CHUNK = 10
+data = Path(sys.argv[1])
+# A seal is due after every third batch.
+seal.Sealer.due = lambda sealer, **_: setattr(sealer, "n", getattr(sealer, "n", 0) + 1) or sealer.n % 3 == 0
+
+async def main():
+    rollups = open_or_rebuild(data / "rollups", tiers=CATALOGUE.tiers)
+    follower = Follower(
+        EmbeddedLogReader(data / "log"), rollups, clock=clock_at(12), tiers=lambda: CATALOGUE.tiers
+    )
+    print("running", flush=True)
+    await follower.run()
+    print(follower.status(), flush=True)
+
+asyncio.run(main())
+"""
+
+ENTRIES = 600
+LONGEST_LIFE_SECONDS = 0.6
+"""A batch takes some ten milliseconds here and a seal a hundred, so a kill falls into any step of either."""
+
+
+@pytest.fixture
+def lives(request: pytest.FixtureRequest) -> int:
+    """How often the process is killed: in a run of all tests a few times, in `make faults` many times."""
+    return 50 if request.config.getoption("markexpr") == "faults" else 5
+
+
+def killed(data: Path, seconds: float) -> None:
+    """Follow for so long, and be killed."""
+    with program(APPLY_AND_SEAL, data) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n", process.communicate()[1]
+        # Not a wait for something to happen: the moment is what is drawn.
+        threading.Event().wait(seconds)
+        process.kill()
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        assert (out, err) == ("", "")
+
+
+@pytest.mark.faults
+async def test_killed_at_any_moment(tmp_path: Path, lives: int) -> None:
+    """However often it is killed, every report is counted once, and seals and log make equal tables."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # shown when the test fails, to repeat it
+    moments = random.Random(seed)
+    entries = stored(ENTRIES, seed=7)
+    log = EmbeddedLog(tmp_path / "log", partitions=2)
+    progress = []
+    for life in range(lives):
+        # A part of the log for every life, so that none of them finds nothing to do.
+        await fill(log, entries[life * len(entries) // lives : (life + 1) * len(entries) // lives])
+        killed(tmp_path, moments.uniform(0, LONGEST_LIFE_SECONDS))
+        with closing(Rollups.open(tmp_path / "rollups")) as rollups:
+            progress.append(sum(last + 1 for last in rollups.offsets().values()))
+    assert progress == sorted(progress)
+    assert progress[-1] > 0
+    await follow_to_the_end(tmp_path / "rollups", log)
+    await apply_everything(tmp_path / "whole", log)
+    expected = contents(tmp_path / "whole")
+    assert contents(tmp_path / "rollups") == expected
+    chain = read_chain(tmp_path / "rollups" / DIRECTORY_NAME)
+    print(f"applied {progress}, {len(chain)} seals")
+    await rebuild(tmp_path / "rollups", log, chain=chain, tiers=CATALOGUE.tiers, progress=lambda step: print(step.what))
+    assert contents(tmp_path / "rollups") == expected
+    await log.close()
