@@ -18,11 +18,11 @@ from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Partition, StoredEntry
 
 MAX_RECORDS = 10_000
-MAX_BYTES = 4 * 1024 * 1024
-"""Of values; see `tests/aggregators/test_follow.py` and docs/rollups.md for what a batch of that size takes."""
+MAX_BYTES = 2 * 1024 * 1024
+"""Of values: 7,000 usual reports. docs/rollups.md says how long a batch of that size takes."""
 
 CHUNK = 1_000
-"""Records that are read at once: 64 MB in the worst case, as a record has at most 64 KiB."""
+"""Records of one partition that are read at once: 64 MB in the worst case, as a record has at most 64 KiB."""
 
 Part = tuple[Partition, Sequence[StoredEntry]]
 
@@ -149,10 +149,17 @@ class _Taking:
         found = await self._reader.read(partition, after=after, limit=limit)
         if found:
             _refuse_gap(partition, found, after=after)
-            self._taken.setdefault(partition, []).extend(found)
-            self._records += len(found)
-            self._bytes += sum(len(stored.entry.value) for stored in found)
-        return len(found) == limit
+            self._taken.setdefault(partition, []).extend(self._fitting(found))
+        return len(found) == limit or self._full()
+
+    def _fitting(self, found: Sequence[StoredEntry]) -> Iterator[StoredEntry]:
+        """Entries until the batch is full; the others are read again with the next one."""
+        for stored in found:
+            if self._full():
+                return
+            self._records += 1
+            self._bytes += len(stored.entry.value)
+            yield stored
 
     def _full(self) -> bool:
         return self._records >= MAX_RECORDS or self._bytes >= MAX_BYTES

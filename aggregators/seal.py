@@ -188,6 +188,7 @@ class _Sealing:
         files = [file for table in tables if (file := self._write_table(table, draft))]
         hours = [hour for table in tables if (hour := self._newest_hour(table))]
         if not files:
+            draft.rmdir()
             return None
         number = self.about.segment + 1
         seal = Seal(

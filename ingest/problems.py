@@ -180,7 +180,9 @@ PROBLEMS: dict[Reason, Problem] = {
     Reason.TOKEN_EXPIRED: Problem(401, "ask_admin", "The token has expired; rotate it."),
     Reason.TOKEN_REVOKED: Problem(401, "ask_admin", "The token was revoked."),
     Reason.TOKEN_OF_ANOTHER_TIER: Problem(403, "ask_admin", "The token belongs to another tier than this endpoint."),
-    Reason.TOKEN_KIND_NOT_ACCEPTED: Problem(403, "ask_admin", "This kind of token is not accepted from this network."),
+    Reason.TOKEN_KIND_NOT_ACCEPTED: Problem(
+        403, "ask_admin", "This kind of token may not post from this network, or only reads answers."
+    ),
     Reason.MISDIRECTED: Problem(
         421, "ask_admin", "This hostname and path name no tier, or two; use the tier's own endpoint."
     ),

@@ -5,7 +5,7 @@ The order, and why it is this one (docs/adr/0005-tokens.md has the figures):
 1. *credential*. It costs 1 to 2 µs beside the 17 that the server itself spends on a request, so refusing a flood
    without tokens earlier would save next to nothing. Were a tier's rate charged first, anybody could use it up and lock
    the tier's own devices out; charged last, a request without a good token touches neither rate nor concurrency;
-2. *tier*: the credential's must be the endpoint's;
+2. *tier*: the credential must be one that posts, and its tier the endpoint's;
 3. *network*: the kinds of token that the tier takes from the peer's network;
 4. *concurrency*, before the rate, so that a request refused here has used up nothing;
 5. *rate*: one token bucket per tier, so that a flood on one tier leaves the others alone.
@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ingest.access.token_view import Credential
+from ingest.access.tokens import ROLES
 from ingest.clock import Clock
 from ingest.problems import Reason, Rejected
 from schemas.tier import AdmissionPolicy
@@ -177,6 +178,8 @@ class Admission:
         if lane is None:
             raise Rejected(Reason.MISDIRECTED)
         credential = self._credentials.check(token, self._clock.now_ms())
+        if credential.kind in ROLES:
+            raise Rejected(Reason.TOKEN_KIND_NOT_ACCEPTED)
         if credential.tier != tier:
             raise Rejected(Reason.TOKEN_OF_ANOTHER_TIER)
         if not lane.accepts(credential.kind, peer):

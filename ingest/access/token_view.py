@@ -17,13 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest.access.tokens import ID_LENGTH, KINDS, SCHEMA_VERSION, SECRET_LENGTH, hash_secret, schema_sql
+from ingest.access.tokens import ID_LENGTH, KINDS, SCHEMA_VERSION, SECRET_LENGTH, Kind, hash_secret, schema_sql
 from ingest.clock import Clock
 from ingest.problems import Reason, Rejected
 from ingest.state_file import StateFileError, create_state, open_state
 from ingest.telemetry.events import Event
 from ingest.telemetry.logs import log
-from schemas.tier import TokenKind
 
 SECRET_AT = len("tg_") + ID_LENGTH + len("_")
 TOKEN_LENGTH = SECRET_AT + SECRET_LENGTH
@@ -37,11 +36,11 @@ VIEW_BUSY_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Who is asking, as far as the gate needs to know."""
+    """Who is asking, as far as the gate needs to know; `tier` is `*` where `kind` is a role, which only reads."""
 
     id: str
     tier: str
-    kind: TokenKind
+    kind: Kind
 
 
 def bearer_token(authorization: bytes | None) -> bytes | None:

@@ -1,7 +1,8 @@
-"""Tokens as an operator keeps them: made, listed, rotated, revoked. The gate looks them up in `token_view`.
+"""Tokens as an operator keeps them: made, listed, rotated, revoked. The gate looks them up in
 `ingest.access.token_view`.
 
-A token is `tg_<id>_<secret>`. The id is public: it is what lists show and what an operator revokes. Rules:
+A token is `tg_<id>_<secret>`. The id is public: it is what lists show and what an operator revokes. A token either
+posts to one tier (kinds `device` and `class`) or reads answers about all of them (a role). Rules:
 
 * the whole token is shown once, by the command that makes it, and only SHA-256 of its secret is stored. The secret is
   260 random bits, so there is no dictionary to try, and a slow password hash would cost every request of the gate what
@@ -16,7 +17,7 @@ import secrets
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from ingest.clock import Clock
 from ingest.state_file import create_state, open_state, transaction
@@ -24,7 +25,16 @@ from schemas.tier import TokenKind
 
 FILE_NAME = "tokens.sqlite3"
 SCHEMA_VERSION = 1
-KINDS: tuple[TokenKind, ...] = get_args(TokenKind)
+
+Role = Literal["analyst", "operator", "auditor"]
+"""What a token that reads answers is for; each measure says which of them may ask it."""
+
+Kind = TokenKind | Role
+ROLES: tuple[Role, ...] = get_args(Role)
+KINDS: tuple[Kind, ...] = (*get_args(TokenKind), *ROLES)
+
+EVERY_TIER = "*"
+"""The tier of a token that reads: answers are about all tiers. No tier can have that name."""
 
 ID_LENGTH = 12
 """Base32 characters: 60 bits, so that ids never meet by chance and can still be read aloud."""
@@ -41,7 +51,7 @@ class Token:
 
     id: str
     tier: str
-    kind: TokenKind
+    kind: Kind
     label: str
     created: int
     expires: int
@@ -84,7 +94,7 @@ class TokenStore:
     def close(self) -> None:
         self._connection.close()
 
-    def new(self, *, tier: str, kind: TokenKind, label: str, lifetime_ms: int) -> IssuedToken:
+    def new(self, *, tier: str, kind: Kind, label: str, lifetime_ms: int) -> IssuedToken:
         """A new token that expires `lifetime_ms` from now."""
         now = self._clock.now_ms()
         with transaction(self._connection):

@@ -2,7 +2,7 @@
 CREATE TABLE tokens (
     id          TEXT    NOT NULL PRIMARY KEY,
     hash        BLOB    NOT NULL,              -- SHA-256 of the secret; the secret itself is nowhere
-    tier        TEXT,                          -- nullable: a role that only reads belongs to no tier
+    tier        TEXT,                          -- '*' for a role, which reads about every tier
     kind        TEXT    NOT NULL,              -- no CHECK: a gate ignores kinds that it does not know
     label       TEXT    NOT NULL,              -- the operator's own words, never a device's
     created     INTEGER NOT NULL,

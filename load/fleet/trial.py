@@ -27,7 +27,7 @@ from load.fleet.batches import Phase, make_phases
 from load.fleet.delivery import Sender, deliver, require_tokens
 from load.fleet.nouns import Fleet
 from load.fleet.reference_suppression import publish as suppressed
-from load.fleet.truth import truth
+from load.fleet.truth import all_arrived, phases
 from load.fleet.truth_cells import Truth
 from load.fleet.truth_policy import manifest_names, policies
 from load.fleet.truth_remarks import Receipts, Remarks, receipts_truth, remarks_truth
@@ -81,9 +81,10 @@ class Trial:
         """The true answers, by sums over the tasks; takes seconds."""
         late = next(phase for phase in self.phases if phase.name == LATE).windows
         names = manifest_names(self.fleet.manifest)
+        on_time, whole = phases(self.fleet, [lambda *window: window not in late, all_arrived])
         return Truths(
-            on_time=truth(self.fleet, arrived=lambda device, report, start: (device, report, start) not in late),
-            whole=truth(self.fleet),
+            on_time=on_time,
+            whole=whole,
             remarks=remarks_truth(((one.tier, one.report, one.values) for one in reports(self.fleet)), names),
             receipts=receipts_truth(self._posted()),
         )

@@ -215,6 +215,7 @@ class Slow(Source):
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         super().__init__(connection)
         self.go = threading.Semaphore(0)
+        self.full = threading.Event()
         self.most = 0
         self._here = 0
         self._lock = threading.Lock()
@@ -223,6 +224,8 @@ class Slow(Source):
         with self._lock:
             self._here += 1
             self.most = max(self.most, self._here)
+            if self.most >= AT_ONCE:
+                self.full.set()
         self.go.acquire(timeout=PATIENCE_SECONDS)
         with self._lock:
             self._here -= 1
@@ -237,9 +240,12 @@ async def test_few_questions_at_once(filled: Source) -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://gate", headers=bearer) as client:
         asked = [asyncio.create_task(client.get(f"/v1/answers/R1?{WIDE}")) for _ in range(AT_ONCE + WAITING + 3)]
         for number, answered in enumerate(asyncio.as_completed(asked)):
-            response = await answered
-            assert response.status_code == (503 if number < 3 else 200)
-            slow.go.release()
+            assert (await answered).status_code == (503 if number < 3 else 200)
+            if number == 2:
+                await asyncio.to_thread(slow.full.wait, PATIENCE_SECONDS)
+            if number >= 2:
+                slow.go.release()
+        slow.go.release()
         again = await client.get(f"/v1/answers/R1?{WIDE}")
     assert again.status_code == 200
     assert slow.most == AT_ONCE

@@ -59,13 +59,16 @@ async def test_what_was_not_applied_is_taken_again() -> None:
 
 
 async def test_bytes_bound_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch ends with the chunk that reaches the bytes, so that large records make small batches."""
+    """A batch ends with the record that reaches the bytes, so that large records make small batches."""
     monkeypatch.setattr(module, "MAX_BYTES", 1000)
     monkeypatch.setattr(module, "CHUNK", 2)
     log = MemoryLog()
     await log.append(entries("a", 10, size=400))
-    batch = await Batches(log, {}).next()
-    assert (batch.records, batch.drained) == (4, False)
+    batches = Batches(log, {})
+    batch = await batches.next()
+    assert (taken(batch), batch.drained) == ({A: [0, 1, 2]}, False)
+    batches.applied(batch)
+    assert taken(await batches.next()) == {A: [3, 4, 5]}
 
 
 async def test_a_busy_partition_starves_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -27,8 +28,15 @@ from aggregators.follow import Follower
 
 batches.MAX_RECORDS = batches.CHUNK = 10
 data = Path(sys.argv[1])
-# A seal is due after every third batch.
-seal.Sealer.due = lambda sealer, **_: setattr(sealer, "n", getattr(sealer, "n", 0) + 1) or sealer.n % 3 == 0
+passes = 0
+
+def due(sealer, **_):
+    global passes
+    passes += 1
+    print("pass", flush=True)
+    return passes % 2 == 0
+
+seal.Sealer.due = due
 
 async def main():
     rollups = open_or_rebuild(data / "rollups", tiers=CATALOGUE.tiers)
@@ -42,9 +50,8 @@ async def main():
 asyncio.run(main())
 """
 
-ENTRIES = 600
-LONGEST_LIFE_SECONDS = 0.6
-"""A batch takes some ten milliseconds here and a seal a hundred, so a kill falls into any step of either."""
+ENTRIES_OF_A_LIFE = 60
+LONGEST_LIFE_PASSES = 5
 
 
 @pytest.fixture
@@ -53,16 +60,18 @@ def lives(request: pytest.FixtureRequest) -> int:
     return 50 if request.config.getoption("markexpr") == "faults" else 5
 
 
-def killed(data: Path, seconds: float) -> None:
-    """Follow for so long, and be killed."""
+def killed(data: Path, moments: random.Random) -> None:
+    """Follow for some passes and a part of one more, with a seal after every second one, and be killed."""
     with program(APPLY_AND_SEAL, data) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "running\n", process.communicate()[1]
-        # Not a wait for something to happen: the moment is what is drawn.
-        threading.Event().wait(seconds)
+        begun, passes = time.monotonic(), moments.randrange(1, LONGEST_LIFE_PASSES)
+        for _ in range(passes):
+            assert process.stdout.readline() == "pass\n"
+        # Not a wait for something to happen: the moment is what is drawn, from as long as two passes take here.
+        threading.Event().wait(moments.uniform(0, 2 * (time.monotonic() - begun) / passes))
         process.kill()
-        out, err = process.communicate(timeout=PATIENCE_SECONDS)
-        assert (out, err) == ("", "")
+        assert process.communicate(timeout=PATIENCE_SECONDS)[1] == ""
 
 
 @pytest.mark.faults
@@ -71,13 +80,13 @@ async def test_killed_at_any_moment(tmp_path: Path, lives: int) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # shown when the test fails, to repeat it
     moments = random.Random(seed)
-    entries = stored(ENTRIES, seed=7)
+    entries = stored(ENTRIES_OF_A_LIFE * lives, seed=7)
     log = EmbeddedLog(tmp_path / "log", partitions=2)
     progress = []
     for life in range(lives):
         # A part of the log for every life, so that none of them finds nothing to do.
         await fill(log, entries[life * len(entries) // lives : (life + 1) * len(entries) // lives])
-        killed(tmp_path, moments.uniform(0, LONGEST_LIFE_SECONDS))
+        killed(tmp_path, moments)
         with closing(Rollups.open(tmp_path / "rollups")) as rollups:
             progress.append(sum(last + 1 for last in rollups.offsets().values()))
     assert progress == sorted(progress)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from random import Random
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given
@@ -238,6 +239,14 @@ def test_a_changed_cursor_is_refused() -> None:
     for place in range(len(text)):
         other = text[:place] + random.choice([one for one in "Az09-_+/= \0é" if one != text[place]]) + text[place + 1 :]
         assert decoded(other) != decode_cursor(text)
+
+
+def test_a_cursor_has_one_text() -> None:
+    """No other last character stands for the same cursor, although base64 has bits to spare there."""
+    for position in (1, 10, 100):
+        cursor = Cursor(17, position, ask("").span, ask("").digest)
+        others = [cursor.encode()[:-1] + one for one in ascii_letters + digits + "-_"]
+        assert [other for other in others if decoded(other) == cursor] == [cursor.encode()]
 
 
 def decoded(text: str) -> Cursor | Refusal:

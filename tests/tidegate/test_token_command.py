@@ -86,6 +86,18 @@ def test_new_as_json(tmp_path: Path) -> None:
     }
 
 
+def test_new_for_a_reader(tmp_path: Path) -> None:
+    """A token with a role has no tier, says how to ask with it, and stands in the list of all and of no tier."""
+    result = token(tmp_path, "new", "--role", "analyst", "--label", "monday report")
+    text = result.stdout.strip()
+    assert (result.exit_code, answer(tmp_path, text)) == (0, text.split("_")[1])
+    assert "role analyst" in result.stderr
+    assert "tidegate ask --token-file FILE" in result.stderr
+    [document] = json.loads(token(tmp_path, "list", "--json").stdout)
+    assert (document["tier"], document["kind"]) == ("*", "analyst")
+    assert json.loads(token(tmp_path, "list", "--json", "--tier", "managed").stdout) == []
+
+
 def test_list_shows_every_token_and_no_secret(tmp_path: Path) -> None:
     """A list has a line for each token with its id, tier, state and label, whatever the label holds, and no secret."""
     texts = [made(tmp_path), made(tmp_path, "--label", "[red]new[/red]")]
@@ -163,6 +175,15 @@ def test_revoke_names_a_successor(tmp_path: Path) -> None:
         pytest.param((*NEW, "--lifetime", "3 months"), 2, "30m, 12h, 90d or 26w", id="no duration"),
         pytest.param((*NEW, "--lifetime", "0d"), 2, "outside 1s to 3650d", id="no time at all"),
         pytest.param((*NEW, "--lifetime", "999999999w"), 2, "outside 1s to 3650d", id="longer than any calendar"),
+        pytest.param((*NEW, "--role", "analyst"), 2, "without --tier and --kind", id="a tier and a role"),
+        pytest.param(
+            ("new", "--role", "auditor", "--kind", "class", "--label", "x"),
+            2,
+            "without --tier and --kind",
+            id="a kind and a role",
+        ),
+        pytest.param(("new", "--role", "admin", "--label", "x"), 2, "'analyst', 'operator', 'auditor'", id="no role"),
+        pytest.param(("new", "--label", "x"), 2, "give --tier", id="neither a tier nor a role"),
         pytest.param((*NEW, "--kind", "person"), 2, "'device', 'class'", id="an unknown kind"),
         pytest.param((*NEW, "--label", "two\nlines"), 2, "one printable line", id="a label that breaks lists"),
         pytest.param((*NEW, "--label", " "), 2, "one printable line", id="an empty label"),

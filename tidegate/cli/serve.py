@@ -1,4 +1,4 @@
-"""`tidegate serve`: run a gate."""
+"""`tidegate serve`: run a gate, its answers, or both."""
 
 import json
 import ssl
@@ -47,7 +47,10 @@ def _metavar(name: str, info: FieldInfo) -> str:
     help="Settings file: TOML, the names above with underscores.",
 )
 def serve_command(config: Path | None, **flags: Any) -> None:
-    """Take reports, strip them by policy, and make them durable.
+    """Take reports, strip them by policy, make them durable, and answer questions about them.
+
+    One process does both. --only ingest takes reports alone; --only answers follows the log of the same --data
+    directory, on the same machine and at a port of its own, and answers alone.
 
     Prints one line of JSON with its URLs on stdout once it takes requests; logs go to stderr. SIGHUP reloads the policy
     files; SIGTERM and Ctrl-C finish what is under way and end within 10 seconds.
@@ -58,6 +61,8 @@ def serve_command(config: Path | None, **flags: Any) -> None:
     \b
     Examples:
       tidegate serve --data ./data --port 0
+      tidegate serve --data ./data --only ingest --port 8080
+      tidegate serve --data ./data --only answers --port 8081
       TIDEGATE_DATA=/var/lib/tidegate tidegate serve --config gate.toml
       tidegate serve --data ./data --host 0.0.0.0 \\
           --tls-certificate gate.pem --tls-key gate.key
@@ -76,13 +81,14 @@ def _run(settings: Settings) -> None:
     from ingest.log.sqlite_file import CannotOpenLog
     from ingest.state_file import StateFileError
     from schemas.errors import ContractError
-    from tidegate.serving import serve
+    from tidegate.serving import CannotAnswer
+    from tidegate.serving.process import serve
 
     try:
         serve(settings, announce=_announce)
     except ContractError as error:
         raise click.ClickException(f"the schemas and policies cannot be used\n{error}") from None
-    except (StateFileError, CannotOpenLog, LogUnavailable) as error:
+    except (StateFileError, CannotOpenLog, LogUnavailable, CannotAnswer) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(_system_error(error, settings)) from None

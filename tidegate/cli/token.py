@@ -1,4 +1,4 @@
-"""`tidegate token`: who may post to which tier."""
+"""`tidegate token`: who may post to which tier, and who may read answers."""
 
 import json
 import re
@@ -16,9 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest.access.tokens import (
+    EVERY_TIER,
     FILE_NAME,
     ID_LENGTH,
+    ROLES,
     IssuedToken,
+    Kind,
+    Role,
     Token,
     TokenNotLiveError,
     TokenStore,
@@ -77,7 +81,7 @@ def declared_tiers(directory: Path | None) -> tuple[str, ...]:
 
 @click.group("token")
 def token_group() -> None:
-    """Make, list, rotate and revoke the tokens that devices post with.
+    """Make, list, rotate and revoke tokens: those that devices post with, and those that people ask with.
 
     A token is tg_<id>_<secret>. It is shown once, when it is made; the gate keeps only a hash. Every command works
     while the gate runs, and the gate takes notice within about a second.
@@ -89,18 +93,31 @@ def token_group() -> None:
 @token_group.command("new")
 @data_option
 @tiers_option
-@click.option("--tier", required=True, help="The compliance tier that the token may post to.")
+@click.option("--tier", help="The compliance tier that the token may post to.")
 @click.option(
     "--kind",
     type=click.Choice(get_args(TokenKind)),
-    default="device",
-    show_default=True,
-    help="device: for one device. class: shared by a class of devices; a tier may refuse it from outside networks.",
+    help="device: for one device. class: shared by a class of devices; a tier may refuse it from outside networks."
+    "  [default: device]",
+)
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    help="Instead of --tier and --kind: the token reads answers and posts nothing; each measure says who may ask it.",
 )
 @click.option("--label", type=Label(), required=True, help="Your own words, to find it again. Shown in lists only.")
 @click.option("--lifetime", type=Duration(), default="90d", show_default=True, help="How long it is good for.")
 @json_option
-def new(data: Path, tiers: Path | None, tier: str, kind: TokenKind, label: str, lifetime: int, as_json: bool) -> None:
+def new(
+    data: Path,
+    tiers: Path | None,
+    tier: str | None,
+    kind: TokenKind | None,
+    role: Role | None,
+    label: str,
+    lifetime: int,
+    as_json: bool,
+) -> None:
     """Make a token.
 
     The token is printed alone on stdout, so that it can be piped; what to know about it goes to stderr.
@@ -109,10 +126,13 @@ def new(data: Path, tiers: Path | None, tier: str, kind: TokenKind, label: str, 
     Examples:
       tidegate token new --data /var/lib/tidegate --tier managed --label laptops-2026 --kind class
       tidegate token new --data ./data --tier byod --label "field trial" --lifetime 14d > token.txt
+      tidegate token new --data ./data --role analyst --label "monday report" > analyst.txt
     """  # noqa: D301 - \b keeps click from joining the lines
-    _require_tier(tier, known=(), tiers=tiers)
+    of_tier, of_kind = _purpose(tier, kind, role)
+    if role is None:
+        _require_tier(of_tier, known=(), tiers=tiers)
     with _store(data / FILE_NAME) as store:
-        issued = store.new(tier=tier, kind=kind, label=label, lifetime_ms=lifetime)
+        issued = store.new(tier=of_tier, kind=of_kind, label=label, lifetime_ms=lifetime)
     _show_issued(issued, as_json=as_json)
 
 
@@ -125,7 +145,7 @@ def list_tokens(data: Path, tiers: Path | None, tier: str | None, as_json: bool)
     """List every token that was ever made.
 
     Oldest first, and never a secret. The state is live, replaced (rotated, still good until it expires), expired or
-    revoked. Times are UTC.
+    revoked. The tier of a token that reads is *. Times are UTC.
 
     \b
     Examples:
@@ -244,6 +264,17 @@ def _unknown(public: str, known: list[str]) -> str:
     return f"no token has the id {public}; {hint}"
 
 
+def _purpose(tier: str | None, kind: TokenKind | None, role: Role | None) -> tuple[str, Kind]:
+    """The tier and kind of the token that was asked for; a wrong combination of options ends the command."""
+    if role is not None:
+        if tier is not None or kind is not None:
+            raise click.UsageError("--role is for a token that reads, without --tier and --kind; make two tokens")
+        return EVERY_TIER, role
+    if tier is None:
+        raise click.UsageError("give --tier for a token that posts, or --role for one that reads answers")
+    return tier, kind or "device"
+
+
 def _require_tier(tier: str, *, known: Collection[str], tiers: Path | None) -> None:
     if tier not in known and tier not in (declared := declared_tiers(tiers)):
         raise click.BadParameter(
@@ -261,9 +292,15 @@ def _show_issued(issued: IssuedToken, *, as_json: bool) -> None:
         click.echo(json.dumps({"token": issued.text, **_document(token)}, indent=2))
     else:
         click.echo(issued.text)
+    purpose = f"role {token.kind}" if token.kind in ROLES else f"tier {token.tier}, kind {token.kind}"
+    use = (
+        "Ask with it: `tidegate ask --token-file FILE`, or `Authorization: Bearer <token>`."
+        if token.kind in ROLES
+        else "Devices send it as `Authorization: Bearer <token>`."
+    )
     click.echo(
-        f"Token {token.id} for tier {token.tier}, kind {token.kind}, good until {iso_utc(token.expires)}.\n"
-        "It is shown this once: store it now. Devices send it as `Authorization: Bearer <token>`.",
+        f"Token {token.id} for {purpose}, good until {iso_utc(token.expires)}.\n"
+        f"It is shown this once: store it now. {use}",
         err=True,
     )
 

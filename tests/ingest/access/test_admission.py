@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 from random import Random
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from ingest.access.admission import Admission, TokenBucket, _network_rule
 from ingest.access.token_view import Credential
+from ingest.access.tokens import KINDS
 from ingest.clock import ManualClock
 from ingest.problems import Reason, Rejected
-from schemas.tier import AdmissionPolicy, TokenKind
+from schemas.tier import AdmissionPolicy
 
 INSIDE, OUTSIDE = "10.1.2.3", "203.0.113.7"
 SEED = 20261121
@@ -34,10 +35,11 @@ class KnownTokens:
         assert now_ms > 0
         if not token:
             raise Rejected(Reason.NO_TOKEN)
-        tier, _, kind = token.decode().partition("/")
-        if kind not in get_args(TokenKind):
-            raise Rejected(Reason.WRONG_TOKEN)
-        return Credential(id="k4x2m7q5wz3a", tier=tier, kind="class" if kind == "class" else "device")
+        tier, _, named = token.decode().partition("/")
+        for kind in KINDS:
+            if kind == named:
+                return Credential(id="k4x2m7q5wz3a", tier=tier, kind=kind)
+        raise Rejected(Reason.WRONG_TOKEN)
 
 
 @pytest.fixture
@@ -87,6 +89,9 @@ def ask(admission: Admission, token: bytes | None = b"managed/device", peer: str
         pytest.param(b"managed/class", "10.0.0.0/8", "token_kind_not_accepted", id="a network is no address"),
         pytest.param(b"byod/device", INSIDE, "token_of_another_tier", id="another tier's token"),
         pytest.param(b"byod/class", OUTSIDE, "token_of_another_tier", id="the tier is told before the network"),
+        pytest.param(b"*/analyst", INSIDE, "token_kind_not_accepted", id="a token that reads does not post"),
+        pytest.param(b"*/operator", INSIDE, "token_kind_not_accepted", id="nor does an operator's"),
+        pytest.param(b"managed/auditor", INSIDE, "token_kind_not_accepted", id="not even with the tier's name on it"),
         pytest.param(b"managed/x", INSIDE, "wrong_token", id="a wrong token"),
         pytest.param(None, INSIDE, "no_token", id="no token"),
     ],

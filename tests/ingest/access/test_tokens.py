@@ -16,7 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.access.token_view import STALE_SECONDS, TokenView, bearer_token
-from ingest.access.tokens import FILE_NAME, IssuedToken, TokenNotLiveError, TokenStore, UnknownTokenError
+from ingest.access.tokens import (
+    EVERY_TIER,
+    FILE_NAME,
+    ROLES,
+    IssuedToken,
+    Role,
+    TokenNotLiveError,
+    TokenStore,
+    UnknownTokenError,
+)
 from ingest.clock import ManualClock, SystemClock
 from ingest.problems import Reason, Rejected
 from ingest.state_file import StateFileError
@@ -81,6 +90,18 @@ def test_a_token_has_its_form_and_lets_its_holder_in(desk: Desk) -> None:
     desk.clock.advance(1.0)
     credential = desk.view.check(issued.text.encode(), desk.clock.now_ms())
     assert (credential.id, credential.tier, credential.kind) == (issued.token.id, "managed", "device")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_belongs_to_no_tier(desk: Desk, role: Role) -> None:
+    """A token that reads is made, listed, looked up and rotated like any other, with its role as kind and * as tier."""
+    issued = desk.store.new(tier=EVERY_TIER, kind=role, label="monday report", lifetime_ms=HOUR_MS)
+    successor = desk.store.rotate(issued.token.id, overlap_ms=HOUR_MS)
+    desk.clock.advance(1.0)
+    for text in (issued.text, successor.text):
+        credential = desk.view.check(text.encode(), desk.clock.now_ms())
+        assert (credential.tier, credential.kind) == ("*", role)
+    assert [(token.tier, token.kind) for token in desk.store.tokens()] == [("*", role)] * 2
 
 
 def other_secret(token: bytes) -> bytes:
@@ -245,11 +266,11 @@ def test_an_older_copy_over_the_store_is_noticed(desk: Desk) -> None:
 
 
 def test_kinds_of_a_newer_program_are_ignored(desk: Desk) -> None:
-    """A row of an unknown kind, such as a reader's role without a tier, is no token here and does no harm."""
+    """A row of an unknown kind, perhaps without a tier, is no token here and does no harm."""
     issued, reader = desk.new(), desk.new()
     with sqlite3.connect(desk.file) as connection:
         connection.execute(
-            "UPDATE tokens SET kind = 'auditor', tier = NULL, change = change + 1 WHERE id = ?", (reader.token.id,)
+            "UPDATE tokens SET kind = 'steward', tier = NULL, change = change + 1 WHERE id = ?", (reader.token.id,)
         )
     connection.close()
     assert desk.answer(reader.text.encode()) == "wrong_token"

@@ -1,0 +1,141 @@
+"""What a demonstration shows: how far it is, the answers beside the truth, how it ended, where to look next."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from load.fleet.batches import Phase
+from tidegate.cli.page import columns
+from tidegate.demo.asking import Beside
+from tidegate.demo.outcome import Outcome
+from tidegate.demo.stage import Stage
+
+
+class Shown:
+    """Steps and posts as bars on stderr, so that stdout holds the results alone."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def step(self, told: str) -> Iterator[None]:
+        """A spinner and the seconds it takes; one line where there is no terminal."""
+        with self._progress(
+            SpinnerColumn(finished_text=" "), TextColumn("{task.description}"), TimeElapsedColumn()
+        ) as bar:
+            task = bar.add_task(told, total=1)
+            yield
+            bar.update(task, completed=1)
+
+    @contextmanager
+    def posting(self, phases: tuple[Phase, ...]) -> Iterator[Callable[[str, int], None]]:
+        """A bar for each phase."""
+        parts = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with self._progress(*parts) as bars:
+            tasks = {
+                phase.name: bars.add_task(f"Reports posted {phase.name}", total=phase.messages) for phase in phases
+            }
+            yield lambda name, done: bars.advance(tasks[name], done)
+
+    def _progress(self, *parts: object) -> Progress:
+        return Progress(*parts, console=self._console)  # type: ignore[arg-type]  # columns, each of a class of its own
+
+
+def show_answers(console: Console, answers: Sequence[Beside]) -> None:
+    """Each answer as a table of its own, with what it leaves out."""
+    for answer in answers:
+        console.print()
+        console.print(answer.title, style="bold")
+        table = columns(*answer.columns)
+        table.columns[1].justify = table.columns[2].justify = "right"
+        for row in answer.rows:
+            table.add_row(*row)
+        console.print(table)
+        left_out = f"; {answer.withheld:,} cells of too few devices are left out" if answer.withheld else ""
+        console.print(f"{answer.told}{left_out}", style="dim")
+
+
+def show_outcome(console: Console, outcome: Outcome) -> None:
+    """The account of the posts, and what was found."""
+    account = outcome.account
+    console.print()
+    console.print("How it ended", style="bold")
+    for number, told in (
+        (outcome.tasks, f"tasks on {outcome.devices:,} made-up devices, in three days"),
+        (account.reports, "reports accepted, each of them durable"),
+        (account.copies, "copies of them, which the answers count once"),
+        (account.refused.total(), "reports refused for a field that their tier forbids, and sent again without it"),
+        (account.in_doubt.total() + account.unsent.total(), "in doubt or not let in"),
+        (len(outcome.mismatches), "differences between the product and the truth, before and after cells are withheld"),
+        (len(outcome.searched.leaks), f"identifiers found in {len(outcome.searched.places)} places that were searched"),
+        (len(outcome.searched.without_control), "places in which the search did not find what had to be there"),
+    ):
+        console.print(f"{number:>9,} {told}")
+    for mismatch in outcome.mismatches:
+        console.print(f"  differs: {mismatch}", style="red")
+    for leak in outcome.searched.leaks:
+        console.print(f"  leaked: {leak.planted}, {leak.form}, in {leak.place}", style="red")
+    for place in outcome.searched.without_control:
+        console.print(f"  not searched: {place}", style="red")
+    console.print(f"{outcome.seconds:>9,.1f} seconds", style="dim")
+
+
+def next_steps(stage: Stage, url: str, report: Path) -> Mapping[str, Mapping[str, str]]:
+    """Kind of user -> what to try -> the command, while the product runs at `url`."""
+    program, data = _program(), shlex.quote(str(stage.data))
+
+    def ask(question: str, role: str) -> str:
+        return f"{program} ask {question} --url {url} --token-file {shlex.quote(str(stage.token_file(role)))}"
+
+    token = shlex.quote(str(stage.token_file("byod")))
+    posted = shlex.quote(str(report))
+    return {
+        "Device engineer": {
+            "what the gate would do with a report, without storing it": (
+                f"curl -s -H \"Authorization: Bearer $(cat {token})\" -H 'Content-Type: application/json' \\\n"
+                f"      --data-binary @{posted} '{url}/t/byod/v1/reports/{report.stem}?check=1'"
+            ),
+            "the same without a gate, and why each field goes": f"{program} strip byod {posted}",
+        },
+        "Analyst": {
+            "where tasks ran, region by region": ask("R1 --by route,region", "analyst"),
+            "what moved against the day before": ask("F1 --by planned_route --last 1d --compare previous", "analyst"),
+        },
+        "Operator": {
+            "how the follower stands": f"curl -s {url}/readyz/answers",
+            "which model versions are wanted where": f"{program} manifest show --data {data}",
+        },
+        "Auditor": {
+            "what was taken off, by field": ask("A1 --by field,action", "auditor"),
+            "whether every report is accounted for": ask("A3 --by tier", "auditor"),
+            "what happens to a field, tier by tier, and why": f"{program} policy explain managed device_id",
+            "what is stored": f"{program} log tail --data {data}",
+        },
+    }
+
+
+def show_next_steps(console: Console, steps: Mapping[str, Mapping[str, str]]) -> None:
+    """The commands, each ready to be pasted."""
+    console.print()
+    console.print("Where to look next", style="bold")
+    for who, commands in steps.items():
+        console.print(f"\n  {who}")
+        for told, command in commands.items():
+            console.print(f"    {told}:", style="dim")
+            for line in command.splitlines():
+                console.print(f"      {line}", soft_wrap=True)
+    console.print()
+
+
+def _program() -> str:
+    """How this program was called, so that a suggestion can be pasted into the same shell."""
+    called = Path(sys.argv[0])
+    if called.name != "tidegate":
+        return "python -m tidegate"
+    return "tidegate" if shutil.which("tidegate") == str(called) else shlex.quote(str(called))
