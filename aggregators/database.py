@@ -29,7 +29,7 @@ THREADS = 1
 come in threads of their own: a pool of workers would take the cores from the gate, which may share the process."""
 
 MEMORY_LIMIT = "1GB"
-"""A batch needs about 100 MB (docs/adr/0011-rollups.md); the rest is cache, and what exceeds it goes to disk."""
+"""DuckDB's share; a batch of the largest reports takes 170 MB in all. What answers need beyond it goes to disk."""
 
 CLOSE_SECONDS = 5.0
 """How long a query of another thread may take to notice that it was interrupted; it looks every few milliseconds."""
@@ -140,7 +140,8 @@ class Database:
         # A checksum that does not match comes as an error of no particular class.
         if (type(error) is duckdb.Error or isinstance(error, damage)) and not any(sign in text for sign in NOT_DAMAGE):
             raise damaged(self._file, "is damaged, or no file of DuckDB's") from None
-        raise RollupsFailed(f"{self._file} cannot be used: {type(error).__name__}") from None
+        cause = next((sign for sign in NOT_DAMAGE if sign in text), type(error).__name__)
+        raise RollupsFailed(f"{self._file} cannot be used: {cause}") from None
 
     def close(self) -> None:
         """Interrupt and close every cursor, and let go of the file, whose last changes are in it then.

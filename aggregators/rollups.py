@@ -7,8 +7,10 @@ counted twice or lost. Sums do not depend on the order of partitions, nor on how
 how often an entry was appended: rows are only ever added, and readers sum.
 """
 
+import gc
 import secrets
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,7 +122,7 @@ class Rollups:
         """
         if not any(entries for _, entries in batch):
             return Applied()
-        with self._database.transaction() as connection:
+        with _collector_paused(), self._database.transaction() as connection:
             prepare(connection)
             progress = _further(_progress(connection), batch)
             key = _seen_key(connection)
@@ -129,6 +131,21 @@ class Rollups:
                 applied += load(connection, read(piece, records), key=key)
             _store(connection, progress)
         return applied
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No search for cyclic garbage in the body: a batch is a million objects for a moment, and none is in a cycle.
+
+    Each search would look at all of them: an eighth of the time of a batch, and no other thread runs meanwhile.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _opened(file: Path) -> Database:

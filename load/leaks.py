@@ -7,7 +7,7 @@ Rules held here:
 
 * a leak is told as (place, name of the planted value, form); the value itself is in no result and in no error;
 * every form of every value is looked for in one pass over a place: the first bytes of each form are the key of a table,
-  and a place is read once, whatever the number of values (50,000 forms over 1 MiB take about 0.3 s);
+  and a place is read once, whatever the number of values (70,000 forms over 60 MB take about 1.3 s);
 * what is compressed inside a place (gzip, zlib, zstd, at any offset) is decompressed and searched as well;
 * a value is at least 8 bytes long, so that base64 at an odd offset still leaves 8 characters which nothing else shows
   by chance.
@@ -20,16 +20,22 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import zstandard
 
 KEY_BYTES = 8
-"""How much of a form is looked up before the rest is compared."""
+"""How much of a form is looked up before the rest is compared: a 64-bit number, as Arrow looks them up."""
+
+LARGE_BYTES = 64 << 10
+"""From here on Arrow is faster, which makes a table of the keys for every place (a few ms for 70,000)."""
 
 MAX_EXPANDED = 64 << 20
 """Bytes that one compressed stream may become; what is scanned was bounded at 1 MiB when it was sent."""
@@ -55,6 +61,7 @@ class Scanner:
                 if len(needle) < KEY_BYTES:
                     raise ValueError(f"{name}: a planted value must be at least {KEY_BYTES} bytes long")
                 self._forms.setdefault(needle[:KEY_BYTES], []).append((needle, name, form))
+        self._keys = pa.array([int.from_bytes(key, sys.byteorder) for key in self._forms], pa.uint64())
 
     def scan(self, places: Mapping[str, object]) -> list[Leak]:
         """The leaks in `places`: name -> bytes, text, or a tree of decoded values whose keys are searched as well."""
@@ -70,10 +77,21 @@ class Scanner:
 
     def _found(self, haystack: bytes) -> Iterator[tuple[str, str]]:
         table = self._forms
-        for at in range(len(haystack) - KEY_BYTES + 1):
+        places = range(len(haystack) - KEY_BYTES + 1)
+        for at in places if len(places) < LARGE_BYTES else _places_of(self._keys, haystack):
             for needle, name, form in table.get(haystack[at : at + KEY_BYTES], ()):
                 if haystack.startswith(needle, at):
                     yield name, form
+
+
+def _places_of(keys: pa.UInt64Array, haystack: bytes) -> Iterator[int]:
+    """Where one of the keys begins, in no order: the haystack is read as numbers from each of eight offsets."""
+    for offset in range(KEY_BYTES):
+        shifted = haystack[offset:]
+        buffers = [None, pa.py_buffer(shifted)]
+        numbers = pa.Array.from_buffers(pa.uint64(), len(shifted) // KEY_BYTES, buffers)
+        for found in pc.indices_nonzero(pc.is_in(numbers, value_set=keys)).to_pylist():
+            yield offset + found * KEY_BYTES
 
 
 def forms(value: bytes) -> Iterator[tuple[str, bytes]]:
@@ -150,8 +168,9 @@ def _decoded(content: bytes) -> Iterator[tuple[str, bytes]]:
     """(coding, bytes without it) of whatever in `content` looks encoded; a broken stream as far as it goes."""
     if b"%" in content:  # which characters are escaped differs from writer to writer
         yield "percent encoding", unquote_to_bytes(content)
+    whole = memoryview(content)  # its slices are no copies: such beginnings are in any large file, by chance
     for start in COMPRESSED.finditer(content):
-        coding, expanded = _decompress(content[start.start() :])
+        coding, expanded = _decompress(start[0], whole[start.start() :])
         if expanded:
             yield coding, expanded
 
@@ -160,14 +179,14 @@ COMPRESSED = re.compile(rb"\x1f\x8b\x08|\x28\xb5\x2f\xfd|\x78[\x01\x5e\x9c\xda]"
 """How gzip (RFC 1952), zstd (RFC 8878) and zlib (RFC 1950) streams begin."""
 
 
-def _decompress(stream: bytes) -> tuple[str, bytes]:
-    if stream.startswith(b"\x28\xb5\x2f\xfd"):
+def _decompress(magic: bytes, stream: memoryview) -> tuple[str, bytes]:
+    if magic == b"\x28\xb5\x2f\xfd":
         return "zstd", _unzstd(stream)
-    gzip = stream.startswith(b"\x1f\x8b")
+    gzip = magic.startswith(b"\x1f\x8b")
     return ("gzip" if gzip else "zlib"), _inflate(stream, zlib.MAX_WBITS | 16 if gzip else zlib.MAX_WBITS)
 
 
-def _inflate(stream: bytes, wbits: int) -> bytes:
+def _inflate(stream: memoryview, wbits: int) -> bytes:
     expanded = bytearray()
     inflater = zlib.decompressobj(wbits)
     # In pieces, so that what came before a fault is searched as well.
@@ -181,7 +200,7 @@ def _inflate(stream: bytes, wbits: int) -> bytes:
     return bytes(expanded)
 
 
-def _unzstd(stream: bytes) -> bytes:
+def _unzstd(stream: memoryview) -> bytes:
     inflater = zstandard.ZstdDecompressor(max_window_size=1 << 23).decompressobj()
     expanded = bytearray()
     for at in range(0, len(stream), 4096):

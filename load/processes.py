@@ -80,10 +80,11 @@ def pinned(core: int) -> Iterator[None]:
 
 @contextmanager
 def gate(folder: Path, *, tiers: Path, log: str, tier: str, core: int) -> Iterator[Server]:
-    """`tidegate serve` with a fresh data directory in `folder`, and a token for `tier`."""
+    """`tidegate serve --only ingest` with a fresh data directory in `folder`, and a token for `tier`."""
     with closing(TokenStore(folder / "data" / TOKENS_FILE, SystemClock())) as store:
         token = store.new(tier=tier, kind="device", label="bench", lifetime_ms=DAY_MS).text
-    command = ["tidegate", "serve", "--data", str(folder / "data"), "--tiers", str(tiers), "--log", log, "--port", "0"]
+    command = ["tidegate", "serve", "--only", "ingest", "--log", log, "--port", "0"]
+    command += ["--data", str(folder / "data"), "--tiers", str(tiers)]
     with _running(folder, command, environment={}, core=core, token=token) as server:
         yield server
 

@@ -11,8 +11,9 @@ from typing import Any, get_args
 import click
 from pydantic import BaseModel
 
-import ingest.telemetry.metrics
+import ingest.telemetry.metric_list
 import ingest.telemetry.tracing
+from aggregators.measures import load_measures
 from ingest.problems import Action, Reason
 from ingest.telemetry.events import EVENTS
 from ingest.telemetry.outcomes import OUTCOMES_SCHEMA
@@ -34,7 +35,7 @@ PATTERNS = (
 )
 """What in backticks looks like a name of ours. A single plain word is any word, and is left alone."""
 
-PROMETHEUS_SUFFIXES = ("", "_total", "_bytes_sum", "_seconds_count", "_seconds_sum", "_seconds_bucket")
+PROMETHEUS_SUFFIXES = ("", "_total", "_bytes_sum", "_seconds", "_seconds_count", "_seconds_sum", "_seconds_bucket")
 """What Prometheus puts behind a name: a unit and the part of a histogram."""
 
 
@@ -47,7 +48,7 @@ FOREIGN = (
 )
 """Names of OpenTelemetry that a page explains."""
 
-OURS = frozenset({"schemas", "ingest", "tidegate", "load", "tests"})
+OURS = frozenset({"schemas", "ingest", "aggregators", "tidegate", "load", "tests"})
 
 
 def is_of_a_library(name: str) -> bool:
@@ -59,7 +60,7 @@ def is_of_a_library(name: str) -> bool:
 @cache
 def known_names() -> frozenset[str]:
     """Every name of the product; a name that a page uses and that is not here is a mistake of the page."""
-    return frozenset({*_contracts(), *_gate(), *_telemetry(), *_command_line(), *_code(), *_files()})
+    return frozenset({*_contracts(), *_gate(), *_telemetry(), *_measures(), *_command_line(), *_code(), *_files()})
 
 
 def _contracts() -> Iterator[str]:
@@ -99,9 +100,15 @@ def _gate() -> Iterator[str]:
     yield "tidegate.control"
 
 
+def _answers() -> Iterator[str]:
+    """Measures, and what may be asked of each."""
+    for measure in load_measures().values():
+        yield from (measure.name, *measure.dimensions, *measure.units)
+
+
 def _telemetry() -> Iterator[str]:
     """Metrics, spans and attributes are the texts of that form in the modules that declare them."""
-    for module in (ingest.telemetry.metrics, ingest.telemetry.tracing):
+    for module in (ingest.telemetry.metric_list, ingest.telemetry.tracing):
         tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
         texts = [
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -110,6 +117,13 @@ def _telemetry() -> Iterator[str]:
             yield name
             yield from (name.replace(".", "_") + suffix for suffix in PROMETHEUS_SUFFIXES)
     yield from FOREIGN
+
+
+def _measures() -> Iterator[str]:
+    """Measures, what they are asked by, and the columns of their answers."""
+    for measure in load_measures().values():
+        yield from (measure.name, *measure.dimensions)
+        yield from (value.name for value in (*measure.values, *measure.histograms, *measure.columns))
 
 
 def _command_line() -> Iterator[str]:

@@ -26,19 +26,21 @@ from urllib.parse import urlsplit
 import fastavro
 import httpx
 
+from ingest.access.tokens import EVERY_TIER, ROLES, Kind, Role, TokenStore
 from ingest.access.tokens import FILE_NAME as TOKENS_FILE
-from ingest.access.tokens import TokenStore
 from ingest.clock import SystemClock
 from ingest.log.embedded import EmbeddedLogReader
 from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Entry
 from ingest.telemetry.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
-from schemas.tier import TokenKind
 from tidegate.settings import LOG_DIRECTORY
 
 PATIENCE_SECONDS = 30.0
 """How long anything may take before a test gives up: far beyond what it takes on a busy machine of one core."""
+
+ANSWER_SECONDS = 2 * PATIENCE_SECONDS
+"""How long a client waits: a publication waits by itself until the log is read."""
 
 DAY_MS = 86_400_000
 
@@ -63,8 +65,8 @@ class Answer:
 class RunningGate:
     """One gate process that takes requests.
 
-    `ready` is what it said on stdout, `catalogue` what was in its policy files at the start, and `tokens` has a good
-    device token for every tier.
+    `ready` is what it said on stdout, `catalogue` what was in its policy files at the start, `tokens` has a good device
+    token for every tier, and `roles` one for everybody who may read.
     """
 
     process: subprocess.Popen[bytes]
@@ -74,10 +76,8 @@ class RunningGate:
     catalogue: Catalogue = field(repr=False)
     client: httpx.Client = field(repr=False)
     tokens: dict[str, str] = field(repr=False)
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
+    roles: dict[Role, str] = field(repr=False)
+    data: Path
 
     @property
     def url(self) -> str:
@@ -134,7 +134,16 @@ class RunningGate:
         samples = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
 
-    def token(self, tier: str, *, kind: TokenKind = "device", lifetime_ms: int = DAY_MS) -> str:
+    def ask(self, path: str, role: Role = "analyst", **headers: str) -> Answer:
+        """A GET by somebody who may read; a token that was made while the gate runs is known within about a second."""
+        return self.get(path, {"authorization": f"Bearer {self.roles[role]}", **headers})
+
+    def publish(self) -> Answer:
+        """Have everything that was answered with 202 applied and published, the open hour included."""
+        headers = {"authorization": f"Bearer {self.roles['operator']}", "content-type": "application/json"}
+        return self.request("POST", "/v1/publications", b'{"include_open": true}', headers)
+
+    def token(self, tier: str, *, kind: Kind = "device", lifetime_ms: int = DAY_MS) -> str:
         """A new token; a gate that runs already knows it within about a second."""
         return issue_token(self.data, tier, kind=kind, lifetime_ms=lifetime_ms)
 
@@ -196,7 +205,7 @@ def eventually(condition: Callable[[], T], what: str, *, seconds: float = PATIEN
     return found
 
 
-def issue_token(data: Path, tier: str, *, kind: TokenKind = "device", lifetime_ms: int = DAY_MS) -> str:
+def issue_token(data: Path, tier: str, *, kind: Kind = "device", lifetime_ms: int = DAY_MS) -> str:
     """A token made by the real store, as `tidegate token new` makes it."""
     with closing(TokenStore(data / TOKENS_FILE, SystemClock())) as store:
         return store.new(tier=tier, kind=kind, label="test", lifetime_ms=lifetime_ms).text
@@ -242,9 +251,17 @@ def edit(file: Path, pattern: str, replacement: str) -> None:
 
 
 def serve_command(folder: Path, tiers: Path, settings: Mapping[str, object]) -> list[str]:
-    """The command line of a gate; settings by the names of their flags, with underscores."""
-    flags = {"data": folder / "data", "port": 0, "tiers": tiers, **settings}
-    named = [part for name, value in flags.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    """The command line of a gate; settings by the names of their flags, with underscores. None leaves a flag away.
+
+    Alone, unless `only` says otherwise: most tests ask for no answers, and need not wait for DuckDB.
+    """
+    flags = {"data": folder / "data", "port": 0, "tiers": tiers, "only": "ingest", **settings}
+    named = [
+        part
+        for name, value in flags.items()
+        if value is not None
+        for part in (f"--{name.replace('_', '-')}", str(value))
+    ]
     return [sys.executable, "-m", "tidegate", "serve", *named]
 
 
@@ -258,11 +275,13 @@ def start_gate(
 ) -> RunningGate:
     """Start a gate and wait until it takes requests. `wrapper` is put before the command.
 
-    A token for every tier is made before the start, so that the gate knows them from its first request on.
+    A token for every tier and role is made before the start, so that the gate knows them from its first request on.
     """
-    data = folder / "data"
+    data = Path(str(settings.get("data", folder / "data")))
     catalogue = load_catalogue(tiers=tiers)
     tokens = {tier: issue_token(data, tier) for tier in catalogue.tiers}
+    roles = {role: issue_token(data, EVERY_TIER, kind=role) for role in ROLES}
+    folder.mkdir(parents=True, exist_ok=True)
     before = (folder / "stdout").read_bytes().count(b"\n") if (folder / "stdout").exists() else 0
     with (folder / "stdout").open("ab") as stdout, (folder / "stderr").open("ab") as stderr:
         process = subprocess.Popen(
@@ -280,7 +299,8 @@ def start_gate(
         process.kill()
         process.wait()
         raise
-    return RunningGate(process, folder, tiers, ready, catalogue, httpx.Client(timeout=PATIENCE_SECONDS), tokens)
+    client = httpx.Client(timeout=ANSWER_SECONDS)
+    return RunningGate(process, folder, tiers, ready, catalogue, client, tokens, roles, data)
 
 
 def refused_start(folder: Path, *, tiers: Path, **settings: object) -> tuple[int, str]:

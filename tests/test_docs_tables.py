@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from aggregators.rollups import Rollups
 from ingest.access.tokens import FILE_NAME as TOKENS_FILE
 from ingest.access.tokens import TokenStore
 from ingest.clock import ManualClock
 from ingest.keys import DIRECTORY_NAME as KEYS_DIRECTORY
 from ingest.keys import Keyring
 from ingest.log.embedded import EmbeddedLog
+from ingest.operator_documents import FILE_NAME as OPERATOR_FILE
+from ingest.operator_documents import OperatorDocuments
 from ingest.pipeline import Submission
 from ingest.telemetry.events import EVENTS, Event
 from tests.documents import ROOT, bare, page
-from tidegate.settings import LOG_DIRECTORY, Settings, flag, variable
+from tidegate.settings import LOG_DIRECTORY, ROLLUPS_DIRECTORY, Settings, flag, variable
 
 OPERATIONS = page("docs/operations.md")
 ARCHITECTURE = page("docs/architecture.md")
@@ -27,7 +30,12 @@ PRIVACY = page("docs/privacy.md")
 NOW = 1_795_000_000_000
 EVENT_COLUMNS = ("event", "level", "fields", "meaning, and what to do")
 CONSTANT = re.compile(r"`(?P<file>[\w/]+\.py)` `(?P<name>[A-Z_]+)`")
-MODULE = re.compile(r"(?:schemas|ingest)/[\w/]+\.py")
+PLACES = ("schemas", "ingest", "aggregators", "tidegate", "load")
+"""Packages whose every module the page names, but for the commands."""
+
+COMMANDS = "tidegate/cli/"
+
+MODULE = re.compile(rf"(?:{'|'.join(PLACES)})/[\w/]+\.py")
 
 
 def test_settings_table_is_the_settings() -> None:
@@ -55,7 +63,9 @@ def test_events_table_is_the_events() -> None:
 
 def test_every_event_is_logged() -> None:
     """No event is declared that nothing logs."""
-    text = "".join(file.read_text(encoding="utf-8") for place in ("ingest", "tidegate") for file in _modules(place))
+    text = "".join(
+        file.read_text(encoding="utf-8") for place in ("ingest", "aggregators", "tidegate") for file in _modules(place)
+    )
     assert [event.value for event in Event if text.count(f"Event.{event.name}") < 2] == []
 
 
@@ -64,17 +74,20 @@ def _modules(place: str) -> list[Path]:
 
 
 async def test_files_table_is_the_data_directory(tmp_path: Path) -> None:
-    """The page lists exactly the files that tokens, keys and log leave in a data directory, each with its mode."""
+    """The page lists exactly what tokens, keys, documents, log and rollups leave in a data directory, with its mode."""
     clock = ManualClock(NOW)
     tokens, keyring = TokenStore(tmp_path / TOKENS_FILE, clock), Keyring(tmp_path / KEYS_DIRECTORY, clock)
     log = EmbeddedLog(tmp_path / LOG_DIRECTORY)
     await log.probe()
     keyring.key("managed", 30, NOW)
     await log.close()
+    OperatorDocuments(tmp_path / OPERATOR_FILE, clock).close()
+    rollups = Rollups.open(tmp_path / ROLLUPS_DIRECTORY)
+    rollups.close()
     keyring.close()
     tokens.close()
     found = {file.relative_to(tmp_path).as_posix(): oct(file.stat().st_mode & 0o777) for file in tmp_path.rglob("*.*")}
-    rows = OPERATIONS.table("file", "mode", "holds", "back up")
+    rows = [row for row in OPERATIONS.table("file", "mode", "holds", "back up") if not bare(row["file"]).endswith("/")]
     assert {re.sub(r"/managed/.*", "/<tier>/<first day>.<days>d.key", name): mode for name, mode in found.items()} == {
         bare(row["file"]): oct(int(row["mode"], 8)) for row in rows
     }
@@ -92,13 +105,14 @@ def test_figure_is_the_constant(row: dict[str, str]) -> None:
 
 
 def test_architecture_names_every_module() -> None:
-    """The page names every module of the contracts and the gate that holds more than a docstring, and no other."""
+    """The page names every module that holds more than a docstring, commands aside, and no other."""
     tree = {
         file.relative_to(ROOT).as_posix()
-        for place in ("schemas", "ingest")
+        for place in PLACES
         for file in (ROOT / place).rglob("*.py")
         if len(ast.parse(file.read_text(encoding="utf-8")).body) > 1
     }
+    tree = {module for module in tree if not module.startswith(COMMANDS)}
     named = [bare(row["module"]) for rows in ARCHITECTURE.tables("module", "holds") for row in rows]
     assert sorted(named) == sorted(tree)
 

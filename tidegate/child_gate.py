@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +34,16 @@ class ChildGate:
 
 
 @contextmanager
-def child_gate(data: Path, *, stderr: Path) -> Iterator[ChildGate]:
-    """`tidegate serve` on a free loopback port, its log lines in the file `stderr`; raises `GateFailed`."""
+def child_gate(data: Path, *, stderr: Path, more: Sequence[str] = ()) -> Iterator[ChildGate]:
+    """`tidegate serve` on a free loopback port, with `more` options, its log lines in the file `stderr`.
+
+    Raises `GateFailed`.
+    """
+    command = [sys.executable, "-m", "tidegate", "serve", "--data", str(data), "--host", "127.0.0.1", "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
     with stderr.open("w", encoding="utf-8") as lines:
         process = subprocess.Popen(  # noqa: S603 - this very program, on a directory that the caller made
-            [sys.executable, "-m", "tidegate", "serve", "--data", str(data), "--host", "127.0.0.1", "--port", "0"],
+            [*command, *more],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=lines,

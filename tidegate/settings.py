@@ -16,11 +16,14 @@ from schemas.errors import nearest
 
 ENV_PREFIX = "TIDEGATE_"
 CONFIG_VARIABLE = "TIDEGATE_CONFIG"
-OTHER_VARIABLES = frozenset({CONFIG_VARIABLE})
+OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "TIDEGATE_URL", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_FILE"})
 """Variables of our prefix that are no settings of the gate."""
 
 LOG_DIRECTORY = "log"
 """Where in the data directory the embedded log is."""
+
+ROLLUPS_DIRECTORY = "rollups"
+"""Where in the data directory the rollups are, with their seals and what was published from them."""
 
 KUBERNETES_MARKS = ("SERVICE_HOST", "SERVICE_PORT", "_TCP", "_UDP", "_SCTP")
 """In the names of the variables that Kubernetes sets in a container for each Service, `tidegate` perhaps among them."""
@@ -41,6 +44,10 @@ class Settings(BaseSettings):
     tiers: Annotated[Path | None, Field(description="Directory of the policy files; without it those that ship.")] = (
         None
     )
+    only: Annotated[
+        Literal["ingest", "answers"] | None,
+        Field(description="ingest: take reports alone. answers: follow the log of --data and answer. Without it both."),
+    ] = None
     location: Annotated[str, Field(description="Where this gate stores, as the tiers' residency tables name it.")] = (
         "local"
     )
@@ -54,6 +61,17 @@ class Settings(BaseSettings):
     stop_grace_seconds: Annotated[
         float, Field(ge=0, le=3, description="How long a body half received may take once the gate was told to stop.")
     ] = 3.0
+    publish_every_seconds: Annotated[
+        float,
+        Field(ge=0, description="How often what has been counted is published; 0: only when an operator asks for it."),
+    ] = 300.0
+    settle_seconds: Annotated[
+        float,
+        Field(ge=0, description="How long an hour waits for late reports, in the log's time, before it is published."),
+    ] = 600.0
+    behind_seconds: Annotated[
+        float, Field(gt=0, description="How long the follower may be behind the log before /readyz/answers says so.")
+    ] = 60.0
     tls_certificate: Annotated[
         FilePath | None, Field(description="PEM file with the certificate chain; turns TLS on.")
     ] = None
@@ -66,6 +84,12 @@ class Settings(BaseSettings):
     def _tls_needs_both(self) -> "Settings":
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together: give both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _memory_is_not_split(self) -> "Settings":
+        if self.log == "memory" and self.only == "answers":
+            raise ValueError("a log in memory belongs to the process that takes the reports: leave only or log away")
         return self
 
     @classmethod

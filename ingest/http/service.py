@@ -1,12 +1,13 @@
-"""Everything of the gate's HTTP that is not the hot route: policy, problems, health, metrics. FastAPI.
+"""HTTP that is not the hot route: policy, problems, health, metrics, and what further routers bring. FastAPI.
 
 What FastAPI would say by itself about a bad request repeats the request; here every refusal is a problem document.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -26,16 +27,23 @@ TIER = "tidegate.tier"
 PROBLEM_JSON = "application/problem+json"
 
 
-def build_service(gate: Gate, *, metrics: Callable[[], bytes]) -> FastAPI:
-    """The FastAPI application of one gate; `metrics` gives the Prometheus text."""
+def build_service(*routers: APIRouter) -> FastAPI:
+    """A FastAPI application of `routers`, whose every refusal is a problem document."""
     # A redirect to the path without its last slash would repeat the Host header and the query.
     service = FastAPI(title="Tidegate", docs_url=None, redoc_url=None, redirect_slashes=False)
     service.add_exception_handler(Rejected, _refuse)
     service.add_exception_handler(HTTPException, _not_here)
     service.add_exception_handler(RequestValidationError, _not_here)
-    service.include_router(_contracts(gate))
-    service.include_router(_operations(gate, metrics))
+    for router in routers:
+        service.include_router(router)
     return service
+
+
+class Readiness(NamedTuple):
+    """Whether a process is ready, and what its answer says beside that."""
+
+    ready: bool
+    more: Mapping[str, Any] = MappingProxyType({})
 
 
 @lru_cache(maxsize=64)
@@ -45,7 +53,7 @@ def _policy(catalogue: Catalogue, tier: str) -> tuple[bytes, str]:
     return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
-def _contracts(gate: Gate) -> APIRouter:
+def contracts_router(gate: Gate) -> APIRouter:
     """What devices and their engineers ask."""
     router = APIRouter()
 
@@ -73,25 +81,30 @@ def _contracts(gate: Gate) -> APIRouter:
     return router
 
 
-def _operations(gate: Gate, metrics: Callable[[], bytes]) -> APIRouter:
-    """What load balancers and Prometheus ask."""
+def operations_router(*, metrics: Callable[[], bytes], readiness: Callable[[], Readiness]) -> APIRouter:
+    """What load balancers and Prometheus ask; `metrics` gives the Prometheus text."""
     router = APIRouter()
 
     @router.get("/healthz", summary="Whether the process is alive")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
-    @router.get("/readyz", summary="Whether a report would be taken now")
+    @router.get("/readyz", summary="Whether this process can do now what it is there for")
     async def readyz() -> JSONResponse:
-        ready = gate.readiness.ready and not gate.reader.stopping
-        return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=200 if ready else 503)
+        return readiness_response(readiness())
 
     # Not async: FastAPI then runs it on a thread, and collecting takes milliseconds.
-    @router.get("/metrics", summary="The gate's own telemetry, for Prometheus")
+    @router.get("/metrics", summary="The process's own telemetry, for Prometheus")
     def metrics_text() -> PlainTextResponse:
         return PlainTextResponse(metrics(), media_type=PROMETHEUS_CONTENT_TYPE)
 
     return router
+
+
+def readiness_response(found: Readiness) -> JSONResponse:
+    """200 or 503, and what is behind it."""
+    document = {"status": "ready" if found.ready else "not ready", **found.more}
+    return JSONResponse(document, status_code=200 if found.ready else 503)
 
 
 def _problem_response(reason: Reason) -> JSONResponse:

@@ -36,11 +36,20 @@ class Event(Enum):
     POLICY_RELOADED = "policy_reloaded"
     POLICY_WITHDRAWN = "policy_withdrawn"
     POLICY_REFUSED = "policy_refused"
+    MANIFEST_IN_FORCE = "manifest_in_force"
+    MANIFEST_UNREADABLE = "manifest_unreadable"
     TOKENS_UNREADABLE = "tokens_unreadable"
     REPORTS_REFUSED = "reports_refused"
     OUTCOMES_NOT_STORED = "outcomes_not_stored"
     OUTCOMES_STORED_AGAIN = "outcomes_stored_again"
     REQUEST_FAILED = "request_failed"
+    ANSWERS_READY = "answers_ready"
+    ANSWERS_STOPPED = "answers_stopped"
+    FOLLOWER_STATE = "follower_state"
+    PUBLISHED = "published"
+    PUBLICATION_FAILED = "publication_failed"
+    SEALED = "sealed"
+    SEAL_FAILED = "seal_failed"
     TASK_FAILED = "task_failed"
     UNCAUGHT_EXCEPTION = "uncaught_exception"
     THREAD_EXCEPTION = "thread_exception"
@@ -71,11 +80,23 @@ EVENTS: dict[Event, Declared] = {
     Event.POLICY_RELOADED: Declared(logging.INFO, {"tier": Kind.NAME, "version": Kind.NUMBER}),
     Event.POLICY_WITHDRAWN: Declared(logging.WARNING, {"tier": Kind.NAME}),
     Event.POLICY_REFUSED: Declared(logging.ERROR, PLACE | {"problem": Kind.OPERATOR, "fix": Kind.OPERATOR}),
+    Event.MANIFEST_IN_FORCE: Declared(logging.INFO, {"manifest": Kind.NUMBER, "names": Kind.NUMBER}),
+    Event.MANIFEST_UNREADABLE: Declared(logging.ERROR),
     Event.TOKENS_UNREADABLE: Declared(logging.ERROR, {"seconds": Kind.NUMBER}),
     Event.REPORTS_REFUSED: Declared(logging.ERROR, {"reason": Kind.NAME, "tier": Kind.NAME, "reports": Kind.NUMBER}),
     Event.OUTCOMES_NOT_STORED: Declared(logging.WARNING, {"sequence": Kind.NUMBER}),
     Event.OUTCOMES_STORED_AGAIN: Declared(logging.INFO, {"sequence": Kind.NUMBER, "seconds": Kind.NUMBER}),
     Event.REQUEST_FAILED: Declared(logging.ERROR, {"tier": Kind.NAME, "report": Kind.NAME, "reason": Kind.NAME}),
+    Event.ANSWERS_READY: Declared(logging.INFO, {"measures": Kind.NUMBER}),
+    Event.ANSWERS_STOPPED: Declared(logging.INFO),
+    Event.FOLLOWER_STATE: Declared(logging.WARNING, {"state": Kind.NAME, "why": Kind.NAME, "lag": Kind.NUMBER}),
+    Event.PUBLISHED: Declared(
+        logging.INFO,
+        {"number": Kind.NUMBER, "cells": Kind.NUMBER, "withheld": Kind.NUMBER, "waiting": Kind.NUMBER},
+    ),
+    Event.PUBLICATION_FAILED: Declared(logging.ERROR),
+    Event.SEALED: Declared(logging.INFO, {"number": Kind.NUMBER, "rows": Kind.NUMBER}),
+    Event.SEAL_FAILED: Declared(logging.ERROR),
     Event.TASK_FAILED: Declared(logging.ERROR),
     Event.UNCAUGHT_EXCEPTION: Declared(logging.CRITICAL),
     Event.THREAD_EXCEPTION: Declared(logging.ERROR),

@@ -1,9 +1,10 @@
 """A trial of the whole product: a made-up fleet posts, the product publishes twice, and both are held to the truth.
 
     trial = make_trial(fleet)
-    await trial.post(sender, publish=..., account=account, progress=...)
-    trial.answers_mismatches(url, tokens, received=...)     # while `tidegate serve` runs
-    trial.rollups_mismatches(file)                          # after it has ended
+    with trial.adding_up():                                     # the truth, while the fleet posts
+        await trial.post(sender, publish=..., account=account, progress=...)
+        trial.answers_mismatches(url, tokens, received=...)     # while `tidegate serve` runs
+    trial.rollups_mismatches(file)                              # after it has ended
 
 The first publication comes when everything but the late reports has been posted, the second after those: so cells are
 tried that wait for more devices, and not only those that nothing is added to.
@@ -13,6 +14,7 @@ import asyncio
 import json
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from load.fleet.answers_verdict import answers_mismatches
 from load.fleet.asking import Asked
 from load.fleet.batches import Phase, make_phases
 from load.fleet.delivery import Sender, deliver, require_tokens
+from load.fleet.meanwhile import meanwhile
 from load.fleet.nouns import Fleet
 from load.fleet.reference_suppression import publish as suppressed
 from load.fleet.truth import all_arrived, phases
@@ -66,6 +69,17 @@ class Trial:
 
     fleet: Fleet
     phases: tuple[Phase, ...] = field(repr=False)
+    _added_up: Callable[[], Truths] | None = field(default=None, repr=False)
+
+    @contextmanager
+    def adding_up(self) -> Iterator[None]:
+        """While this lasts the truth is added up in a process of its own, for whoever asks for it within."""
+        with meanwhile(self._add_up) as result:
+            self._added_up = result
+            try:
+                yield
+            finally:
+                self._added_up = None
 
     async def post(self, sender: Sender, *, publish: Publish, account: Account, progress: Progress) -> None:
         """Post every phase; `publish` is called before the late reports and after them."""
@@ -78,7 +92,10 @@ class Trial:
 
     @cached_property
     def truths(self) -> Truths:
-        """The true answers, by sums over the tasks; takes seconds."""
+        """The true answers, by sums over the tasks; takes seconds, or what is left of them where it is `adding_up`."""
+        return self._add_up() if self._added_up is None else self._added_up()
+
+    def _add_up(self) -> Truths:
         late = next(phase for phase in self.phases if phase.name == LATE).windows
         names = manifest_names(self.fleet.manifest)
         on_time, whole = phases(self.fleet, [lambda *window: window not in late, all_arrived])

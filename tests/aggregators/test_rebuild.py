@@ -209,13 +209,22 @@ async def test_missing_rollups_are_made_at_the_start(tmp_path: Path) -> None:
     async with lived(tmp_path) as log:
         before = contents(tmp_path / "rollups")
         remove_sealed(tmp_path)
+        changes = last_changes(tmp_path / "rollups")
         (tmp_path / "rollups" / "rollups.duckdb").unlink()
-        (tmp_path / "rollups" / "rollups.duckdb.wal").write_bytes(b"the last changes of the file that is gone")
+        (tmp_path / "rollups" / "rollups.duckdb.wal").write_bytes(changes)
         open_or_rebuild(tmp_path / "rollups", tiers=CATALOGUE.tiers).close()
         await follow_to_the_end(tmp_path / "rollups", log)
         assert contents(tmp_path / "rollups") == before
         open_or_rebuild(tmp_path / "rollups", tiers=CATALOGUE.tiers).close()
         assert contents(tmp_path / "rollups") == before
+
+
+def last_changes(rollups_directory: Path) -> bytes:
+    """What DuckDB keeps beside its file of changes that are not in it yet."""
+    with closing(Rollups.open(rollups_directory)) as rollups:
+        with rollups.transaction() as cursor:
+            cursor.execute("INSERT INTO parked SELECT 0, 'x', 0, 0, 'x', 0, TIMESTAMP '2026-01-01'")
+        return (rollups_directory / "rollups.duckdb.wal").read_bytes()
 
 
 def test_a_first_start_makes_empty_rollups(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """kill -9 at a random moment, twenty times: what was answered with 202 is in the log once, and nothing half-written."""
 
-import http.client
 import random
 import signal
 import sqlite3
-import struct
 import threading
 from collections import Counter
 from contextlib import closing
@@ -15,53 +13,14 @@ import pytest
 from ingest.log.sqlite_file import FILE_NAME
 from ingest.records import GATES_OWN
 from schemas.catalogue import Catalogue, load_catalogue
-from tests.end_to_end.reports import Reports
-from tests.running_gate import RunningGate, change_tier, eventually, running_gate, tier_files
+from tests.end_to_end.posting import BATCH, Client
+from tests.running_gate import change_tier, eventually, running_gate, tier_files
 from tidegate.settings import LOG_DIRECTORY
 
 LIVES = 20
 CLIENTS = 6
 LONGEST_LIFE_SECONDS = 0.25
 """From the first answer on; a commit takes about a millisecond, so the kill falls into any phase of one."""
-
-BATCH = 5
-
-
-class Client(threading.Thread):
-    """Posts reports that nobody else posts, one after the other, alone and in batches, until the gate is gone.
-
-    It never tries one again: what is twice in the log was written twice by the gate.
-    """
-
-    def __init__(self, gate: RunningGate, catalogue: Catalogue, seed: int) -> None:
-        super().__init__()
-        self.accepted: list[bytes] = []
-        self.sent: set[bytes] = set()
-        self._address = gate.address
-        self._token = gate.tokens["managed"]
-        self._random = random.Random(seed)
-        self._message = Reports(catalogue, seed=seed).message(report_id=bytes(16))
-
-    def run(self) -> None:
-        with closing(http.client.HTTPConnection(*self._address, timeout=20)) as connection:
-            try:
-                while True:
-                    self._post(connection)
-            except (OSError, http.client.HTTPException):
-                return
-
-    def _post(self, connection: http.client.HTTPConnection) -> None:
-        ids = [self._random.randbytes(16) for _ in range(self._random.choice((1, BATCH)))]
-        self.sent.update(ids)
-        # report_id is the first field of every report, right behind the ten bytes of the prefix.
-        messages = [self._message[:10] + report_id + self._message[26:] for report_id in ids]
-        body = b"".join(struct.pack(">I", len(message)) + message for message in messages)
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/avro-sequence"}
-        connection.request("POST", "/t/managed/v1/reports/route_window", body, headers)
-        answer = connection.getresponse()
-        answer.read()
-        assert answer.status == 202
-        self.accepted.extend(ids)
 
 
 def one_life(folder: Path, tiers: Path, catalogue: Catalogue, moments: random.Random) -> list[Client]:

@@ -52,6 +52,10 @@ REFUSED_FLAGS = [
     pytest.param({"body_timeout_seconds": "0"}, "--body-timeout-seconds: Input should be greater than 0", id="zero"),
     pytest.param({"tls_key": "nowhere.pem"}, "--tls-key: Path does not point to a file", id="no such file"),
     pytest.param({"tls_key": __file__}, "tls_certificate and tls_key go together", id="half of a pair"),
+    pytest.param(
+        {"only": "both"}, "--only: Input should be 'ingest' or 'answers'", id="both is said by saying nothing"
+    ),
+    pytest.param({"log": "memory", "only": "answers"}, "a log in memory belongs to", id="a log of another process"),
 ]
 
 

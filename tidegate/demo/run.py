@@ -20,7 +20,7 @@ from load.fleet.batches import Phase
 from load.fleet.connection import address_of
 from load.fleet.delivery import Sender
 from load.fleet.planted import planted_values
-from load.fleet.search import Place, Searched, database_texts, log_texts, parquet_texts, raw_files, search
+from load.fleet.search import Place, Searched, database_texts, log_texts, parquet_texts, raw_files, search, witnesses
 from load.fleet.trial import Trial, publish_everything
 from tidegate.child_gate import ChildGate
 from tidegate.cli.answers_client import AnswersClient
@@ -33,9 +33,6 @@ CONTROL = "vendor-large"
 """A model of the fleet's manifest, which has every right to be wherever models are told apart."""
 
 ACCOUNT_SECONDS = 15.0
-
-SEARCHED_DEVICES = 100
-"""Devices whose identifiers are searched for: each is looked for in a hundred forms, and what leaks one leaks all."""
 
 
 class Steps(Protocol):
@@ -66,7 +63,7 @@ class Run:
     def post_and_ask(self, ask: Callable[[ChildGate, "Run"], None]) -> None:
         """Post everything to the product, compare its answers with the truth, and let `ask` look around."""
         received_from = SystemClock().now_ms()
-        with self.stage.product(*PUBLISH_ON_REQUEST) as product:
+        with self.trial.adding_up(), self.stage.product(*PUBLISH_ON_REQUEST) as product:
             sender = Sender(address_of(product.url), self.stage.devices)
             publish = partial(publish_everything, product.url, self.stage.readers["operator"])
             with self.steps.posting(self.trial.phases) as told:
@@ -97,8 +94,7 @@ class Run:
             self.mismatches += self.trial.rollups_mismatches(file)
         with self.steps.step("Searching for identifiers"):
             fleet = self.trial.fleet
-            every = max(1, len(fleet.devices) // SEARCHED_DEVICES)
-            self.searched = search(dict(self._places()), planted_values(fleet.seed, fleet.devices[::every]))
+            self.searched = search(dict(self._places()), planted_values(fleet.seed, witnesses(fleet.devices)))
 
     def outcome(self) -> Outcome:
         """What was found."""

@@ -73,7 +73,9 @@ def _prepared(directory: Path, fleet: Fleet) -> Stage:
             tier: store.new(tier=tier, kind="class", label="demo", lifetime_ms=DAY_MS).text
             for tier in load_catalogue().tiers
         }
-        readers: dict[str, str] = {role: store.new(tier=EVERY_TIER, kind=role, label="demo", lifetime_ms=DAY_MS).text for role in ROLES}
+        readers: dict[str, str] = {
+            role: store.new(tier=EVERY_TIER, kind=role, label="demo", lifetime_ms=DAY_MS).text for role in ROLES
+        }
     with closing(OperatorDocuments(data / OPERATOR_FILE, clock)) as documents:
         documents.put("manifest", dict(fleet.manifest), fleet.start_ms)
         documents.put("prices", dict(fleet.prices), fleet.start_ms)

@@ -18,9 +18,12 @@ from prometheus_client.samples import Sample
 from ingest.problems import Reason
 from ingest.report import Remark
 from ingest.telemetry.account import NO_TIER, OUTCOMES, STATUS_CLASSES, UNKNOWN_FIELD_LABEL, Account
-from ingest.telemetry.metrics import METRICS, Instrument, Metric, Metrics, ReloadResult, Sources
+from ingest.telemetry.metric_list import METRICS, Instrument, Metric
+from ingest.telemetry.metrics import Metrics, ReloadResult
+from ingest.telemetry.sources import Sources
 from schemas.catalogue import load_catalogue
 from schemas.plan import Action
+from tests.ingest.follower_numbers import answers_sources
 from tests.ingest.otlp_collector import Collector, collector
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,8 +67,8 @@ def no_otel_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def metrics() -> Iterator[Metrics]:
-    """The metrics of a busy account."""
-    made = Metrics(sources(busy_account()), gate_id=GATE)
+    """The metrics of a busy account, with a follower beside it."""
+    made = Metrics(sources(busy_account()), answers_sources(), gate_id=GATE)
     yield made
     made.shutdown()
 
@@ -175,7 +178,7 @@ def test_nothing_else_of_the_process_is_shown(metrics: Metrics) -> None:
 def test_docs_list_every_metric_as_declared() -> None:
     """The table in docs/metrics.md has one row for each metric, with kind, unit, labels and meaning, and no other."""
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if line.startswith("| `tidegate.gate.")]
+    rows = [line for line in text.splitlines() if line.startswith("| `tidegate.") and line.count(" | ") == 4]
     declared = [
         f"| `{metric.name}` | {metric.instrument.value} | `{metric.unit}` "
         f"| {', '.join(f'`{label}`' for label in metric.labels) or 'none'} | {metric.description} |"
@@ -290,7 +293,7 @@ def test_otlp_holds_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     with collector() as found:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", found.endpoint)
         monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "20")
-        metrics = Metrics(sources(busy_account()), gate_id=GATE)
+        metrics = Metrics(sources(busy_account()), answers_sources(), gate_id=GATE)
         found.wait_for(lambda: bool(found.posts))
         metrics.shutdown()
     by_name = posted(found)
@@ -318,7 +321,8 @@ def see(event, args):
         print("connect", args[1])
 sys.addaudithook(see)
 from ingest.telemetry.account import Account
-from ingest.telemetry.metrics import Metrics, Sources
+from ingest.telemetry.metrics import Metrics
+from ingest.telemetry.sources import Sources
 from ingest.telemetry.tracing import Tracing
 from schemas.catalogue import load_catalogue
 catalogue = load_catalogue()

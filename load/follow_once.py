@@ -1,0 +1,135 @@
+"""`python -m load.follow_once DATA END`: the follower over a whole log, then a publication; prints what both took.
+
+For `load.follower_part`, in a process of its own. What runs is the follower and the publication of `tidegate serve`.
+`DATA` is what `load.fleet_log` made, `END` the end of its days. The stages are told apart by putting a stopwatch around
+the functions that they begin with, a few calls a batch, so that being watched costs nothing.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from aggregators import load as loading
+from aggregators import relations, rollups
+from aggregators.batches import Batch, Batches
+from aggregators.follow import Follower
+from aggregators.measures import load_measures
+from aggregators.publications import Publications, Rulebook
+from aggregators.rebuild import PUBLISHED_NAME
+from aggregators.rollups import Rollups
+from aggregators.seal import Sealer
+from ingest.clock import SystemClock
+from ingest.log.embedded import EmbeddedLogReader
+from ingest.operator_documents import FILE_NAME as OPERATOR_FILE
+from load.children import peak_bytes
+from load.fleet_log import LOG_NAME, ROLLUPS_NAME
+from load.stopwatch import Stopwatch
+from schemas.catalogue import load_catalogue
+
+LOG, DECODE, ARROW, SEEN = "read from the embedded log", "decode", "Arrow", "seen ids"
+LOAD, TRANSACTION, SEAL = "load into DuckDB", "offsets and commit", "seal"
+REST = "everything else"
+STAGES = (LOG, DECODE, ARROW, SEEN, LOAD, TRANSACTION, SEAL, REST)
+
+PATIENCE_SECONDS = 600.0
+
+
+async def follow_and_publish(data: Path, *, end_ms: int) -> dict[str, Any]:
+    """What both took, in seconds, bytes, reports and cells."""
+    async with _follower(data) as follower:
+        return {"follower": await _follow(follower), "publication": await _publish(follower, data, end_ms=end_ms)}
+
+
+@asynccontextmanager
+async def _follower(data: Path) -> AsyncIterator[Follower]:
+    tiers = load_catalogue().tiers
+    follower = Follower(
+        EmbeddedLogReader(data / LOG_NAME),
+        Rollups.open(data / ROLLUPS_NAME),
+        clock=SystemClock(),
+        tiers=lambda: tiers,
+    )
+    try:
+        yield follower
+    finally:
+        await follower.close()
+
+
+async def _follow(follower: Follower) -> dict[str, Any]:
+    stopwatch, began = Stopwatch(REST), time.perf_counter()
+    with _watched(stopwatch):
+        running = asyncio.create_task(follower.run())
+        try:
+            await follower.drained(since_ms=SystemClock().now_ms(), timeout=PATIENCE_SECONDS)
+        finally:
+            follower.stop()
+            await running
+    status = follower.status()
+    return {
+        "cpu": {stage: stopwatch.seconds().get(stage, 0.0) for stage in STAGES},
+        "elapsed": time.perf_counter() - began,
+        "reports": status.applied,
+        "not_counted": status.parked + status.duplicates,
+        "peak": peak_bytes(),
+    }
+
+
+@contextmanager
+def _watched(stopwatch: Stopwatch) -> Iterator[None]:
+    with ExitStack() as stack:
+        for owner, function, stage in (
+            (rollups, "read", DECODE),
+            (rollups, "load", LOAD),
+            (relations, "table", ARROW),
+            (loading, "identities", SEEN),
+            (loading, "duplicates", SEEN),
+            (Rollups, "apply", TRANSACTION),
+            (Sealer, "seal", SEAL),
+        ):
+            stack.enter_context(stopwatch.watching(owner, function, stage=stage))
+        stack.enter_context(_watched_log(stopwatch))
+        yield
+
+
+@contextmanager
+def _watched_log(stopwatch: Stopwatch) -> Iterator[None]:
+    original = Batches.next
+
+    async def watched(batches: Batches) -> Batch:
+        with stopwatch.stage(LOG):
+            return await original(batches)
+
+    Batches.next = watched  # type: ignore[method-assign]  # for the time of the body
+    try:
+        yield
+    finally:
+        Batches.next = original  # type: ignore[method-assign]  # as above
+
+
+async def _publish(follower: Follower, data: Path, *, end_ms: int) -> dict[str, Any]:
+    tiers = load_catalogue().tiers
+    rulebook = Rulebook(
+        measures=load_measures(),
+        tiers=lambda: tiers,
+        documents=data / OPERATOR_FILE,
+        directory=data / ROLLUPS_NAME / PUBLISHED_NAME,
+    )
+    publications = Publications(follower, rulebook, clock=SystemClock(), settle_ms=0)
+    cpu, began = time.process_time(), time.perf_counter()
+    published = await publications.publish_everything(complete_to=end_ms)
+    return {
+        "cpu": time.process_time() - cpu,
+        "elapsed": time.perf_counter() - began,
+        "cells": published.publication.cells,
+        "withheld": published.publication.withheld,
+        "peak": peak_bytes(),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(follow_and_publish(Path(sys.argv[1]), end_ms=int(sys.argv[2])))))
