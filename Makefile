@@ -41,7 +41,7 @@ faults: setup ## only the tests that kill processes and fill disks
 	$(BIN)/python -m pytest -m faults
 
 .PHONY: bench
-bench: setup ## CPU per report of the gate, beside a bare application and the naive way
+bench: setup ## what reports cost gate and follower, and what answers cost; about eight minutes
 	$(BIN)/python -m load.bench
 
 .PHONY: demo

@@ -137,7 +137,7 @@ class Rollups:
 def _collector_paused() -> Iterator[None]:
     """No search for cyclic garbage in the body: a batch is a million objects for a moment, and none is in a cycle.
 
-    Each search would look at all of them: an eighth of the time of a batch, and no other thread runs meanwhile.
+    Each search would look at all of them: a twelfth of the time of a batch, and no other thread runs meanwhile.
     """
     was_enabled = gc.isenabled()
     gc.disable()

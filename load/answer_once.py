@@ -47,7 +47,7 @@ class Asked:
 
 QUESTIONS = {
     "routes": Asked(
-        f"R1 by route and region, hourly over {DAYS} days, as Arrow",
+        "R1 by route and region, hourly",
         "R1",
         ARROW,
         "hour",
@@ -55,15 +55,23 @@ QUESTIONS = {
         {"by": "route,region", "bucket": "hour"},
     ),
     "latency": Asked(
-        f"R4 by route, daily over {DAYS} days, with percentiles",
+        "R4 by route, daily, percentiles",
         "R4",
         JSON,
         "day",
         DAYS,
         {"by": "route", "bucket": "day"},
     ),
+    "hourly latency": Asked(
+        "R4 by route, hourly, percentiles",
+        "R4",
+        ARROW,
+        "hour",
+        DAYS,
+        {"by": "route", "bucket": "hour"},
+    ),
     "fallbacks": Asked(
-        f"F1 by planned and actual route and reason, {DAYS // 2} days against the {DAYS // 2} before",
+        f"F1, {DAYS // 2} days against those before",
         "F1",
         JSON,
         "day",

@@ -4,7 +4,7 @@ Rules held here:
 
 * every question is asked by a process of its own, several times, with the file in the system's cache and nothing in
   that of DuckDB;
-* a figure is the median over the askings, with the lowest and the highest; memory is the peak of the whole process;
+* a figure is the median over the askings; memory is the peak of the whole process;
 * an answer that was refused has its reason in place of figures.
 """
 
@@ -21,7 +21,7 @@ from load.children import measured
 from load.fleet_log import ROLLUPS_NAME, StoredFleet, store_fleet
 from load.follower_part import follow_and_publish
 from load.ninety_days import DAYS, FACTORS, repeat_days, repeat_tiers
-from load.part import MIB, Target, table, with_range
+from load.part import MIB, Target, table
 from load.processes import Cores
 from load.rounds import Spread
 
@@ -83,20 +83,18 @@ class AnswersFigures:
     def heading(self) -> str:
         return (
             f"answers: seed {self.fleet.seed}; the published cells of three days of {self.fleet.devices:,} devices, "
-            f"repeated over {DAYS} days; ten times the cells by ten times the tiers;\n"
-            f"median of {self.askings} askings, each by a new process, on core {self.core}"
+            f"repeated over {DAYS} days;\n"
+            f"ten times the cells by ten times the tiers; median of {self.askings} askings, each by a new process, "
+            f"on core {self.core}"
         )
 
     @property
     def tables(self) -> Sequence[Table]:
-        return tuple(self._of(name) for name in QUESTIONS)
-
-    def _of(self, question: str) -> Table:
-        figures = ("cells read", "rows", "CPU s", "s by the clock", "peak MiB", "MiB before")
-        shown = table(QUESTIONS[question].label, *figures)
-        for one in (one for one in self.answered if one.question == question):
-            shown.add_row(f"{one.factor} times the cells", *_figures(one))
-        return shown
+        figures = ("times", "cells read", "rows", "CPU s", "s by the clock", "peak MiB", "MiB before")
+        shown = table("answer", *figures)
+        for one in self.answered:
+            shown.add_row(QUESTIONS[one.question].label, *_figures(one))
+        return (shown,)
 
     @property
     def targets(self) -> Sequence[Target]:
@@ -114,12 +112,12 @@ class AnswersFigures:
 
 def _figures(one: Answered) -> Iterator[str]:
     newest = one.askings[-1]
+    yield str(one.factor)
     yield f"{newest['cells']:,}"
     yield f"{newest['rows']:,}" if one.refused is None else f"refused: {one.refused}"
     yield f"{one.figure('cpu').median:.2f}"
-    yield with_range(one.figure("elapsed"), digits=2)
-    yield with_range(one.figure("peak").scaled(1 / MIB))
-    yield f"{one.figure('before').scaled(1 / MIB).median:.0f}"
+    yield f"{one.figure('elapsed').median:.2f}"
+    yield from (f"{one.figure(name).scaled(1 / MIB).median:.0f}" for name in ("peak", "before"))
 
 
 def measure_answers(

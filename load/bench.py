@@ -1,65 +1,128 @@
-"""`python -m load.bench`: what a report costs the gate, beside a bare application and the naive way, in one run."""
+"""`python -m load.bench`: what a report costs the gate and the follower, and what an answer costs, in one run."""
 
 import json
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 import click
 
+from load.answers_part import ANSWERS_FULL, ANSWERS_QUICK, AnswersSize, measure_answers
+from load.children import ChildFailedError
 from load.client import BadAnswerError
-from load.comparison import FULL, QUICK, Comparison
-from load.processes import ServerFailedError, choose_cores
-from load.results import Results, show
+from load.comparison import FULL, QUICK, Comparison, Size
+from load.follower_part import FOLLOWER_FULL, FOLLOWER_QUICK, FollowerSize, measure_follower
+from load.part import Part, document, missed, show
+from load.processes import Cores, ServerFailedError, choose_cores
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of each part is measured."""
+
+    gate: Size
+    follower: FollowerSize
+    answers: AnswersSize
+
+
+EVERYTHING = Sizes(FULL, FOLLOWER_FULL, ANSWERS_FULL)
+A_LITTLE = Sizes(QUICK, FOLLOWER_QUICK, ANSWERS_QUICK)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every part needs; `folder` is the run's own."""
+
+    sizes: Sizes
+    seed: int
+    cores: Cores
+    folder: Path
+
+    def gate(self) -> Part:
+        """The gate beside a bare application and the naive way."""
+        return Comparison(self.sizes.gate, seed=self.seed, cores=self.cores, folder=self.folder, progress=_say).run()
+
+    def follower(self) -> Part:
+        """The follower by stage, and publication."""
+        return measure_follower(
+            self.sizes.follower, seed=self.seed, cores=self.cores, folder=self.folder, progress=_say
+        )
+
+    def answers(self) -> Part:
+        """Answers over ninety days."""
+        return measure_answers(self.sizes.answers, seed=self.seed, cores=self.cores, folder=self.folder, progress=_say)
+
+
+PARTS: Mapping[str, Callable[[Bench], Part]] = {
+    "gate": Bench.gate,
+    "follower": Bench.follower,
+    "answers": Bench.answers,
+}
+
+
 @click.command()
-@click.option("--seed", default=1, show_default=True, help="Seed of the reports that are posted.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the reports and of the (first) fleet.")
+@click.option(
+    "--only",
+    "chosen",
+    type=click.Choice(list(PARTS)),
+    multiple=True,
+    help="A part to measure; may be given several times.  [default: all of them]",
+)
 @click.option(
     "--quick",
-    "size",
-    flag_value=QUICK,
+    "sizes",
+    flag_value=A_LITTLE,
     type=click.UNPROCESSED,
     help="A few hundred reports, only to see that everything works: no figure is judged.",
 )
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Where the embedded logs are written for the time of the run. On a tmpfs a commit costs nothing. "
+    help="Where logs and rollups are written for the time of the run, up to 1 GB. On a tmpfs a commit costs nothing. "
     "[default: the system's folder for temporary files]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-def main(seed: int, size: object, folder: Path | None, as_json: bool) -> None:  # noqa: FBT001  # a flag of the command
-    """Measure the gate's CPU per report, beside a bare application and the naive way, and judge it.
+def main(seed: int, chosen: Sequence[str], sizes: object, folder: Path | None, as_json: bool) -> None:  # noqa: FBT001  # a flag of the command
+    """Measure what reports and answers cost, and judge it.
 
-    All servers run at once on one core and are measured in turns from another; takes about two minutes. Progress
-    goes to stderr, figures to stdout. docs/measurements.md says what the figures mean.
+    \b
+    gate      CPU per report of the gate, beside a bare application and the
+              naive way, and its memory; about two minutes
+    follower  reports per second and CPU per report of the follower, by stage,
+              and publication, over fleets of 2,000 devices; about four minutes
+    answers   time and memory of answers over ninety days of such a fleet, at
+              one and ten times the cells; about three minutes
 
-    Exit codes: 0 the targets are met, or nothing was judged (--quick); 1 a target is missed, or a server failed;
-    2 wrong usage; 130 interrupted. Whatever happens, every server that was started is ended.
-    """
-    chosen = QUICK if size is QUICK else FULL
+    What is measured runs on one core, whatever drives it on another. Progress goes to stderr, figures to stdout.
+    docs/measurements.md says what the figures mean.
+
+    Exit codes: 0 the targets are met, or nothing was judged (--quick); 1 a target is missed, or a process failed;
+    2 wrong usage; 130 interrupted. Whatever happens, every process that was started is ended.
+    """  # noqa: D301  # the backspace is what keeps click from filling the lines after it
     with _interruptible(), tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=folder) as scratch:
+        bench = Bench(A_LITTLE if sizes is A_LITTLE else EVERYTHING, seed, choose_cores(), Path(scratch))
         try:
-            results = Comparison(chosen, seed=seed, cores=choose_cores(), folder=Path(scratch), progress=_say).run()
-        except (BadAnswerError, ServerFailedError, TimeoutError) as error:
+            parts = {name: measure(bench) for name, measure in PARTS.items() if name in (chosen or PARTS)}
+        except (BadAnswerError, ChildFailedError, ServerFailedError, TimeoutError) as error:
             raise click.ClickException(str(error) or "a server did not answer in time") from None
-    _print(results, as_json=as_json)
-    sys.exit(1 if results.missed else 0)
+    _print(parts, as_json=as_json)
+    sys.exit(1 if any(missed(part) for part in parts.values()) else 0)
 
 
-def _print(results: Results, *, as_json: bool) -> None:
+def _print(parts: dict[str, Part], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(results.document(), indent=2))
+        print(json.dumps(document(parts), indent=2))
     else:
-        show(results)
+        show(parts)
 
 
 def _say(what: str) -> None:
@@ -68,12 +131,12 @@ def _say(what: str) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the run as Ctrl-C does, with every server ended."""
+    """SIGTERM ends the run as Ctrl-C does, with every process ended."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except KeyboardInterrupt:
-        _say("interrupted; every server has been ended")
+        _say("interrupted; every process that was started has been ended")
         sys.exit(INTERRUPTED)
     finally:
         signal.signal(signal.SIGTERM, before)

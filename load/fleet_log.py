@@ -48,7 +48,7 @@ class StoredFleet:
 
 
 def store_fleet(data: Path, *, devices: int, seed: int) -> StoredFleet:
-    """Three days of a fleet, up to this day's beginning (UTC), into `data`, which is made; takes 5 s for 500 devices."""
+    """Three days of a fleet, up to this day's beginning (UTC), into `data`, which is made. Takes 5 s for 500."""
     now = SystemClock().now_ms()
     fleet = make_fleet(devices=devices, seed=seed, now_ms=now - now % DAY_MS)
     catalogue = load_catalogue()

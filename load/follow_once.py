@@ -16,7 +16,7 @@ from typing import Any
 
 from aggregators import load as loading
 from aggregators import relations, rollups
-from aggregators.batches import Batch, Batches
+from aggregators.batches import Batches
 from aggregators.follow import Follower
 from aggregators.measures import load_measures
 from aggregators.publications import Publications, Rulebook
@@ -69,6 +69,7 @@ async def _follow(follower: Follower) -> dict[str, Any]:
         finally:
             follower.stop()
             await running
+        await follower.seal()  # which is due once an hour of the log's time
     status = follower.status()
     return {
         "cpu": {stage: stopwatch.seconds().get(stage, 0.0) for stage in STAGES},
@@ -83,6 +84,7 @@ async def _follow(follower: Follower) -> dict[str, Any]:
 def _watched(stopwatch: Stopwatch) -> Iterator[None]:
     with ExitStack() as stack:
         for owner, function, stage in (
+            (Batches, "next", LOG),
             (rollups, "read", DECODE),
             (rollups, "load", LOAD),
             (relations, "table", ARROW),
@@ -92,23 +94,7 @@ def _watched(stopwatch: Stopwatch) -> Iterator[None]:
             (Sealer, "seal", SEAL),
         ):
             stack.enter_context(stopwatch.watching(owner, function, stage=stage))
-        stack.enter_context(_watched_log(stopwatch))
         yield
-
-
-@contextmanager
-def _watched_log(stopwatch: Stopwatch) -> Iterator[None]:
-    original = Batches.next
-
-    async def watched(batches: Batches) -> Batch:
-        with stopwatch.stage(LOG):
-            return await original(batches)
-
-    Batches.next = watched  # type: ignore[method-assign]  # for the time of the body
-    try:
-        yield
-    finally:
-        Batches.next = original  # type: ignore[method-assign]  # as above
 
 
 async def _publish(follower: Follower, data: Path, *, end_ms: int) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-MEASURED_LIBRARIES = ("fastapi", "fastavro", "httptools", "pydantic", "uvicorn", "uvloop")
+MEASURED_LIBRARIES = ("duckdb", "fastapi", "fastavro", "httptools", "pyarrow", "pydantic", "uvicorn", "uvloop")
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores that may be used, system, Python, the libraries in the path of a request, and the load."""
+    """Processor, cores that may be used, system, Python, the libraries in what is measured, and the load."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),

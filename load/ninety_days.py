@@ -27,7 +27,7 @@ def repeat_days(data: Path, measures: Iterable[Measure]) -> None:
     _replace(
         data,
         measures,
-        columns=f"* REPLACE (start - to_days({DAYS_PUBLISHED} * copy::INTEGER) AS start)",
+        replaced=f"(start - to_days({DAYS_PUBLISHED} * copy::INTEGER) AS start)",
         copies=DAYS // DAYS_PUBLISHED,
     )
 
@@ -35,16 +35,16 @@ def repeat_days(data: Path, measures: Iterable[Measure]) -> None:
 def repeat_tiers(data: Path, measures: Iterable[Measure], *, times: int) -> None:
     """Let every tier be there so many times, the further ones as `managed 1` and so on."""
     names = "CASE copy WHEN 0 THEN tier ELSE tier || ' ' || copy END"
-    _replace(data, measures, columns=f"* REPLACE ({names} AS tier)", copies=times)
+    _replace(data, measures, replaced=f"({names} AS tier)", copies=times)
 
 
-def _replace(data: Path, measures: Iterable[Measure], *, columns: str, copies: int) -> None:
+def _replace(data: Path, measures: Iterable[Measure], *, replaced: str, copies: int) -> None:
     rollups = Rollups.open(data / ROLLUPS_NAME)
     try:
         for table in _tables(measures):
             with rollups.transaction() as connection:
                 connection.execute(
-                    f"CREATE TABLE longer AS SELECT {columns} EXCLUDE (copy) "  # noqa: S608  # names of measures, numbers
+                    f"CREATE TABLE longer AS SELECT * EXCLUDE (copy) REPLACE {replaced} "  # noqa: S608  # names of measures, numbers
                     f"FROM {table}, range({copies}) AS copies(copy) ORDER BY start"
                 )
                 connection.execute(f"DROP TABLE {table}")

@@ -64,9 +64,8 @@ def show(parts: dict[str, Part]) -> None:
     console = Console(markup=False, highlight=False, emoji=False, width=PRINTED_COLUMNS)
     machine = describe()
     libraries = ", ".join(f"{name} {number}" for name, number in machine["libraries"].items())
-    console.print(
-        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}\n{libraries}"
-    )
+    console.print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}")
+    console.print(libraries)
     for part in parts.values():
         console.print(f"\n{part.heading}")
         for shown in (*part.tables, *_targets(part)):

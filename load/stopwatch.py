@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import iscoroutinefunction
 from typing import Any
 
 
@@ -28,14 +29,18 @@ class Stopwatch:
 
     @contextmanager
     def watching(self, owner: Any, function: str, *, stage: str) -> Iterator[None]:
-        """In the body, what `owner.function` spends belongs to `stage`."""
+        """In the body, what `owner.function` spends belongs to `stage`; it may be a coroutine function."""
         original: Callable[..., Any] = getattr(owner, function)
 
         def watched(*arguments: Any, **named: Any) -> Any:
             with self.stage(stage):
                 return original(*arguments, **named)
 
-        setattr(owner, function, watched)
+        async def awaited(*arguments: Any, **named: Any) -> Any:
+            with self.stage(stage):
+                return await original(*arguments, **named)
+
+        setattr(owner, function, awaited if iscoroutinefunction(original) else watched)
         try:
             yield
         finally:

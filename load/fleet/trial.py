@@ -90,6 +90,11 @@ class Trial:
             await deliver(phase.batches, sender, account=account, progress=partial(progress, phase.name))
         await asyncio.to_thread(publish)
 
+    @property
+    def k(self) -> dict[str, int]:
+        """The least number of devices behind a published number, by tier."""
+        return {name: policy.k for name, policy in policies().items()}
+
     @cached_property
     def truths(self) -> Truths:
         """The true answers, by sums over the tasks; takes seconds, or what is left of them where it is `adding_up`."""
@@ -108,7 +113,7 @@ class Trial:
 
     def answers_mismatches(self, url: str, tokens: Mapping[str, str], *, received: tuple[int, int]) -> list[str]:
         """How the answers at `url` differ from what may be published of the truth; `tokens` by role."""
-        truths, k = self.truths, {name: policy.k for name, policy in policies().items()}
+        truths, k = self.truths, self.k
         return answers_mismatches(
             Asked(
                 url=url,

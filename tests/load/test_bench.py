@@ -1,11 +1,8 @@
-"""The bench end to end, small: every figure is there. How large a figure is, is not asked."""
+"""The bench of the gate end to end, small: every figure is there. How large a figure is, is not asked."""
 
-import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +11,7 @@ import pytest
 from load.comparison import raise_limits
 from load.rounds import at_quantile
 from schemas.catalogue import TIERS_DIRECTORY, load_catalogue
-
-PATIENCE_SECONDS = 120.0
-SEED = 7
+from tests.load.running_bench import PATIENCE_SECONDS, SEED, bench, children, measured, until
 
 CASES = {
     "bare",
@@ -29,33 +24,23 @@ CASES = {
 }
 
 
-def bench(*arguments: str, folder: Path) -> list[str]:
-    """The command line of a small run."""
-    command = [sys.executable, "-m", "load.bench", "--quick", "--seed", str(SEED), "--folder", str(folder)]
-    return [*command, *arguments]
-
-
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a small run prints as JSON."""
-    folder = tmp_path_factory.mktemp("bench")
-    ran = subprocess.run(bench("--json", folder=folder), capture_output=True, timeout=PATIENCE_SECONDS, check=False)
-    assert ran.returncode == 0, ran.stderr.decode()
-    assert list(folder.iterdir()) == []
-    return json.loads(ran.stdout)
+    return measured("gate", tmp_path_factory.mktemp("bench"))
 
 
 def test_every_case_has_its_figures(document: Any) -> None:
     """Every case has CPU and answer times, each with the lowest and highest round around the median."""
-    assert set(document["cases"]) == CASES
-    for case in document["cases"].values():
+    assert set(document["gate"]["cases"]) == CASES
+    for case in document["gate"]["cases"].values():
         for spread in (case["cpu_us_a_report"], case["answer_ms"]["p50"], case["answer_ms"]["p99"]):
             assert 0 < spread["lowest"] <= spread["median"] <= spread["highest"]
 
 
 def test_batches_are_what_they_are_called(document: Any) -> None:
     """A case's name says how many reports a request carries."""
-    found = {name: case["reports_a_request"] for name, case in document["cases"].items()}
+    found = {name: case["reports_a_request"] for name, case in document["gate"]["cases"].items()}
     assert found["memory"] == found["naive"] == found["memory_batch_1"] == 1
     assert found["embedded_batch_10"] == 10
     assert found["memory_batch_100"] == 100
@@ -63,7 +48,7 @@ def test_batches_are_what_they_are_called(document: Any) -> None:
 
 def test_run_is_described(document: Any) -> None:
     """Seed, number of different contents, raised limits, machine and versions stand beside the figures."""
-    run = document["run"]
+    run = document["gate"]["run"]
     assert run["seed"] == SEED
     assert run["different_bodies"] == run["rounds"] * run["reports_a_round"]
     assert set(run["raised_limits"]) == {"requests_per_second", "burst"}
@@ -72,55 +57,49 @@ def test_run_is_described(document: Any) -> None:
 
 def test_memory_is_looked_at_before_and_at_three_steps(document: Any) -> None:
     """Memory is given at the start and after 1, 2 and 4 times the reports."""
-    reports = [step["reports"] for step in document["memory"]]
+    reports = [step["reports"] for step in document["gate"]["memory"]]
     assert reports == [0, reports[1], 2 * reports[1], 4 * reports[1]]
-    assert all(step["mib"] > 0 for step in document["memory"])
+    assert all(step["mib"] > 0 for step in document["gate"]["memory"])
+
+
+def test_only_what_was_chosen_is_measured(document: Any) -> None:
+    """A run of one part has no figures of the others."""
+    assert set(document) == {"machine", "gate"}
 
 
 def test_small_run_judges_nothing(document: Any) -> None:
     """A small run names the targets and what it found, and no verdict."""
-    assert [target["verdict"] for target in document["targets"]] == ["not judged"] * 2
-    assert {"validated", "unvalidated"} == set(document["part_of_naive"])
+    assert [target["verdict"] for target in document["gate"]["targets"]] == ["not judged"] * 2
+    assert {"validated", "unvalidated"} == set(document["gate"]["part_of_naive"])
 
 
 @pytest.mark.parametrize(
-    ("number", "when"),
+    ("part", "number", "when"),
     [
-        pytest.param(signal.SIGINT, b"starting the servers", id="Ctrl-C while servers start"),
-        pytest.param(signal.SIGINT, b"warming up", id="Ctrl-C under way"),
-        pytest.param(signal.SIGTERM, b"warming up", id="told to end"),
+        pytest.param("gate", signal.SIGINT, b"starting the servers", id="Ctrl-C while servers start"),
+        pytest.param("gate", signal.SIGINT, b"warming up", id="Ctrl-C under way"),
+        pytest.param("gate", signal.SIGTERM, b"warming up", id="told to end"),
+        pytest.param("follower", signal.SIGINT, b"making three days", id="Ctrl-C while the follower is measured"),
+        pytest.param("answers", signal.SIGTERM, b"publishing", id="told to end while a publication is made"),
     ],
 )
-def test_interrupted_run_ends_its_servers(number: signal.Signals, when: bytes, tmp_path: Path) -> None:
-    """A run that is interrupted ends with 130, and neither a server nor a file of its own is left."""
+def test_interrupted_run_ends_its_processes(part: str, number: signal.Signals, when: bytes, tmp_path: Path) -> None:
+    """A run that is interrupted ends with 130, and neither a process nor a file of its own is left."""
     with (tmp_path / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
-            bench(folder=tmp_path), stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
+            bench("--only", part, folder=tmp_path), stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True
         )
     try:
         until(lambda: when in (tmp_path / "stderr").read_bytes())
         until(lambda: children(process.pid))
-        servers = children(process.pid)
+        started = children(process.pid)
         os.killpg(process.pid, number)  # as a terminal does: the whole group at once
         assert process.wait(PATIENCE_SECONDS) == 130
     finally:
         process.kill()
         process.wait()
-    assert [pid for pid in servers if Path(f"/proc/{pid}").exists()] == []
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
     assert [file.name for file in tmp_path.iterdir()] == ["stderr"]
-
-
-def until(condition: Any) -> None:
-    """Return once the condition holds; fail the test where it never does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process started and that still run."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
 def test_only_the_rate_is_raised(tmp_path: Path) -> None:

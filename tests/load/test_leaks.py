@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 import zstandard
 
-from load.leaks import Leak, Scanner, forms
+from load.leaks import LARGE_BYTES, Leak, Scanner, forms
 
 MAIL = "Ada.Lovelace/7@example.org"
 NAME = "Zoë Müller 東京"
@@ -97,6 +97,25 @@ def test_what_is_compressed_is_searched(compress: Callable[[bytes], bytes]) -> N
     stream = compress(MAIL.encode() + b" and more of the kind. " * 100 + NOISE[:2000])
     leaks = found(MAIL, b"HTTP/1.1 200 OK\r\n\r\n" + stream)
     assert any(leak.form.startswith("plain, in ") for leak in leaks)
+
+
+@pytest.mark.parametrize("offset", range(8))
+def test_large_places_are_searched_to_their_ends(offset: int) -> None:
+    """In a place that is searched by numbers of eight bytes, a value is found at every offset, first and last."""
+    value, zeros = MAIL.encode(), bytes(LARGE_BYTES)
+    for place in (bytes(offset) + value + zeros, bytes(offset) + zeros + value, bytes(offset) + zeros + value + zeros):
+        assert found(MAIL, place) == [Leak("place", "planted", "plain")]
+        assert found(NAME, place) == []
+        assert found(MAIL, place.replace(value, value[:-1])) == []
+
+
+def test_every_form_is_found_in_a_large_place() -> None:
+    """The fast search of a large place finds each form that the plain one finds."""
+    written = b"/".join(needle for value in (MAIL.encode(), NAME.encode(), BLOB) for _, needle in forms(value))
+    plain = Scanner({"mail": MAIL, "name": NAME, "blob": BLOB})
+    assert len(written) < LARGE_BYTES < len(NOISE * 2)
+    fast = {leak for leak in plain.scan({"place": NOISE + NOISE + written}) if ", in " not in leak.form}
+    assert fast == {leak for leak in plain.scan({"place": written}) if ", in " not in leak.form}
 
 
 TREES = [

@@ -1,7 +1,9 @@
 """`tidegate demo`: the whole product on this machine, on a fleet whose true answers are known."""
 
 import json
+import os
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 TYPED = "trace_window"
 """The report that is there to be tried: every tier takes it, and few fields of it have to be there."""
+
+LEAST_DEVICES = 30
+"""Of fewer, the answers to some questions may show no cell at all, and nothing could be held to the truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,9 @@ class _Request:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="CSV of real arrivals (TIMESTAMP,ContextTokens,GeneratedTokens).  [default: made up, of the same shape]",
 )
-@click.option("--devices", type=click.IntRange(1, 20_000), default=2_000, show_default=True, help="How many devices.")
+@click.option(
+    "--devices", type=click.IntRange(LEAST_DEVICES, 20_000), default=2_000, show_default=True, help="How many."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another fleet.")
 def demo(once: bool, as_json: bool, trace: Path | None, devices: int, seed: int) -> None:
     """Run the whole product on this machine: a made-up fleet posts three days, and the answers are held to the truth.
@@ -57,28 +64,35 @@ def demo(once: bool, as_json: bool, trace: Path | None, devices: int, seed: int)
       tidegate demo --devices 200
       tidegate demo --once --json --trace AzureLLMInferenceTrace_conv.csv --seed 7
 
-    Exit codes: 0 all is well, Ctrl-C included; 1 something is not, or the product failed; 2 wrong usage.
+    Exit codes: 0 all is well; 1 something is not, the product failed, or Ctrl-C came before that was known; 2 wrong
+    usage.
     """  # noqa: D301 - \b keeps click from joining the lines
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
     from tidegate.child_gate import GateFailed, interrupt, signals
 
+    os.environ["no_proxy"] = "*"  # nothing leaves this machine, whatever proxy its owner uses
     try:
         with signals(interrupt):
             well = _demonstrate(_Request(once, as_json, trace, devices, seed))
     except KeyboardInterrupt:
-        click.echo("\nStopped; the demonstration's directory is gone.", err=True)
-        return
+        click.echo("\nStopped before its end; the demonstration's directory is gone.", err=True)
+        raise click.exceptions.Exit(1) from None
     except GateFailed as error:
         raise click.ClickException(str(error)) from None
+    if not once:
+        click.echo("\nStopped; the demonstration's directory is gone.", err=True)
     if not well:
         raise click.exceptions.Exit(1)
 
 
 def _demonstrate(request: _Request) -> bool:
-    """Whether all is well. Without --once it returns only where something is not: Ctrl-C ends it otherwise."""
+    """Whether all is well; without --once it returns after Ctrl-C."""
     from rich.console import Console
 
+    from ingest.clock import SystemClock
+    from load.fleet.scenario import make_fleet
+    from load.fleet.trace import TraceError
     from load.fleet.trial import make_trial
     from tidegate.cli.page import page
     from tidegate.demo.run import Run
@@ -87,9 +101,13 @@ def _demonstrate(request: _Request) -> bool:
 
     console = page()
     steps = Shown(Console(stderr=True, quiet=request.as_json))
-    with steps.step(f"Making a fleet of {request.devices:,} devices and three days of tasks"):
-        fleet = _made(request)
-        trial = make_trial(fleet)
+    try:
+        with steps.step(f"Making a fleet of {request.devices:,} devices and three days of tasks"):
+            now = SystemClock().now_ms()
+            fleet = make_fleet(devices=request.devices, seed=request.seed, now_ms=now, trace=request.trace)
+            trial = make_trial(fleet)
+    except TraceError as error:
+        raise click.ClickException(str(error)) from None
     with stage(fleet) as place:
         run = Run(trial, place, steps)
         run.post_and_ask(_silent if request.as_json else _shown_on(console))
@@ -100,20 +118,9 @@ def _demonstrate(request: _Request) -> bool:
         else:
             show_outcome(console, outcome)
         if not request.once:
-            _serve(console, place, fleet)
+            with suppress(KeyboardInterrupt):
+                _serve(console, place, fleet)
     return outcome.is_well
-
-
-def _made(request: _Request) -> "Fleet":
-    from ingest.clock import SystemClock
-    from load.fleet.scenario import make_fleet
-    from load.fleet.trace import TraceError
-
-    now_ms = SystemClock().now_ms()
-    try:
-        return make_fleet(devices=request.devices, seed=request.seed, now_ms=now_ms, trace=request.trace)
-    except TraceError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _silent(product: "ChildGate", run: "Run") -> None:
@@ -128,7 +135,7 @@ def _shown_on(console: "Console") -> "Callable[[ChildGate, Run], None]":
         from tidegate.demo.asking import main_answers, other_outputs
         from tidegate.demo.showing import show_answers
 
-        show_answers(console, main_answers(product, run))
+        show_answers(console, main_answers(product, run), run.trial.k)
         run.outputs.update(other_outputs(product))
 
     return ask

@@ -19,16 +19,23 @@ CONTROL = "complete_to"
 """What every answer says, so that a search has to find it."""
 
 
+UNTOLD = "-"
+"""In the place of a true number where there is none: an answer should not have told of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """One answer and the truth: a row is (label, answered, true), texts as a person reads them; `ask` asks it again."""
+    """One answer and the truth, as texts that a person reads. In each row the last `numbers` columns are numbers.
+
+    `why` says what the words mean, and why shown and true differ.
+    """
 
     title: str
-    told: str
-    columns: tuple[str, str, str]
-    rows: tuple[tuple[str, str, str], ...]
-    withheld: int
-    ask: str
+    measure: str
+    columns: tuple[str, ...]
+    numbers: int
+    rows: tuple[tuple[str, ...], ...]
+    why: str
 
 
 def main_answers(product: ChildGate, run: Run) -> Sequence[Beside]:
@@ -54,18 +61,23 @@ class _Asker:
     def routes(self) -> Beside:
         document, true = self._of_windows("R1", "route"), self._sums("R1", "route")
         tasks = Counter({key: values["tasks"] for key, values in true.items()})
-        return self._beside(
-            document,
-            "Where did tasks run?",
-            ("route", "tasks shown", "true"),
-            [
+        return Beside(
+            title="Where did tasks run?",
+            measure=document["measure"],
+            columns=("route", "tasks shown", "share", "true tasks", "share"),
+            numbers=4,
+            rows=tuple(
                 (
                     row["route"],
-                    _share(row["tasks"], row["share"]),
-                    _share(tasks[row["route"]], tasks[row["route"]] / tasks.total()),
+                    _number(row["tasks"]),
+                    _percent(row["share"]),
+                    _number(tasks[row["route"]]),
+                    _percent(_quotient(tasks[row["route"]], tasks.total())),
                 )
                 for row in sorted(document["rows"], key=lambda row: -row["tasks"])
-            ],
+            ),
+            why="A device adds up small rows as `other` before it posts them, so the truth has it too."
+            + _left_out(document),
         )
 
     def latency(self) -> Beside:
@@ -73,39 +85,47 @@ class _Asker:
         seen: dict[str, list[int]] = {}
         for key, cell in self._trial.truths.whole[CubeName("R4", ("route",), "day")].items():
             seen.setdefault(str(key[2]), []).extend(cell.observations["latency"])
-        rows = [
-            (row["route"], _milliseconds(row["latency_p95"]), _milliseconds(_nearest_rank(seen[row["route"]], 95)))
-            for row in document["rows"]
-            if row["latency_p95"] is not None
-        ]
-        return self._beside(
-            document, "How long did they take? (95th percentile)", ("route", "shown, within 4.4 %", "true"), rows
+        return Beside(
+            title="How long did 19 of 20 tasks take at most? (95th percentile)",
+            measure=document["measure"],
+            columns=("route", "shown", "true"),
+            numbers=2,
+            rows=tuple(
+                (row["route"], _milliseconds(row["latency_p95"]), _milliseconds(_nearest_rank(seen.get(row["route"]))))
+                for row in document["rows"]
+                if row["latency_p95"] is not None
+            ),
+            why="Devices post histograms, which tell a percentile within 4.4 %." + _left_out(document),
         )
 
     def fallbacks(self) -> Beside:
         document, true = self._of_windows("F1", "planned_route"), self._sums("F1", "planned_route")
-        rows = [
-            (
-                row["planned_route"],
-                _percent(row["rate"]),
-                _percent(_ratio(true[row["planned_route"]], "fallbacks", "planned")),
-            )
-            for row in document["rows"]
-            if row["rate"] is not None
-        ]
-        return self._beside(
-            document, "How often did a planned route fall back?", ("planned route", "shown", "true"), rows
+        return Beside(
+            title="How often did a task end on another route than the planned one?",
+            measure=document["measure"],
+            columns=("planned route", "shown", "true"),
+            numbers=2,
+            rows=tuple(
+                (row["planned_route"], _percent(row["rate"]), _rate(true, row["planned_route"], "fallbacks", "planned"))
+                for row in document["rows"]
+                if row["rate"] is not None
+            ),
+            why="The rate is that of the cells that are shown." + _left_out(document),
         )
 
     def parity(self) -> Beside:
         document, true = self._of_windows("V1", "model"), self._sums("V1", "model")
-        rows = [
-            (row["model"], _percent(row["parity"]), _percent(_ratio(true[row["model"]], "on_wanted", "installations")))
-            for row in document["rows"]
-            if row["parity"] is not None
-        ]
-        return self._beside(
-            document, "Which share of devices runs the wanted version?", ("model", "shown", "true"), rows
+        return Beside(
+            title="Which share of devices runs the version that the operator wants?",
+            measure=document["measure"],
+            columns=("model", "shown", "true"),
+            numbers=2,
+            rows=tuple(
+                (row["model"], _percent(row["parity"]), _rate(true, row["model"], "on_wanted", "installations"))
+                for row in document["rows"]
+                if row["parity"] is not None
+            ),
+            why="What is wanted is in the manifest of the operator." + _left_out(document),
         )
 
     def silent(self) -> Beside:
@@ -114,46 +134,70 @@ class _Asker:
         by_day = {
             (iso_utc(int(key[0]))[:10], str(key[1]), str(key[2])): cell.values["tasks"] for key, cell in true.items()
         }
-        rows = [
-            (
-                f"{row['start'][:10]} {row['tier']} {row['rule']}",
-                row["band"] or _number(row["tasks"]),
-                _number(by_day[row["start"][:10], row["tier"], row["rule"]]),
-            )
-            for row in document["rows"]
-        ]
-        return self._beside(
-            document, "Which fallbacks were silent? (claimed; never hidden)", ("day, tier, rule", "shown", "true"), rows
+        days = Counter(row["start"][:10] for row in document["rows"])
+        day = max(days, key=lambda one: (days[one], one), default=iso_utc(self._trial.fleet.start_ms)[:10])
+        return Beside(
+            title=f"Which fallbacks happened without asking or telling the person, on {day}?",
+            measure=document["measure"],
+            columns=("tier", "rule that was broken", "tasks shown", "true"),
+            numbers=2,
+            rows=tuple(
+                (
+                    row["tier"],
+                    row["rule"],
+                    f"between {row['band'].replace(' to ', ' and ')}" if row["band"] else _number(row["tasks"]),
+                    _number(by_day.get((day, row["tier"], row["rule"]))),
+                )
+                for row in document["rows"]
+                if row["start"][:10] == day
+            ),
+            why="Claimed by the devices themselves. These are never left out: of fewer than k devices a range is told."
+            + _left_out(document),
         )
 
     def taken_off(self) -> Beside:
         document = self._of_receipts("A1", "tier,field,action")
         true = self._trial.truths.remarks.by(("field", "action"))
         identifiers = [row for row in document["rows"] if row["action"] in ("drop", "pseudonymise")]
-        rows = [
-            (
-                f"{row['tier']} {row['field']} {row['action']}",
-                _number(row["values"]),
-                _number(true[row["tier"], row["field"], row["action"]]["values"]),
-            )
-            for row in sorted(identifiers, key=lambda row: -row["values"])[:8]
-        ]
-        return self._beside(document, "What was taken off most?", ("tier, field, action", "values shown", "true"), rows)
+        return Beside(
+            title="What did the gate take off most?",
+            measure=document["measure"],
+            columns=("tier", "field", "what was done", "values shown", "true"),
+            numbers=2,
+            rows=tuple(
+                (
+                    row["tier"],
+                    row["field"],
+                    row["action"],
+                    _number(row["values"]),
+                    _number(true.get((row["tier"], row["field"], row["action"]), {}).get("values")),
+                )
+                for row in sorted(identifiers, key=lambda row: -row["values"])[:8]
+            ),
+            why="`unknown` is whatever no schema names; a pseudonym cannot be led back without the key of its month."
+            + _left_out(document),
+        )
 
     def account(self) -> Beside:
         document = self._of_receipts("A3", "tier")
         receipts = self._trial.truths.receipts
-        rows = [
-            (f"{row['tier']} {name}", _number(row[name]), _number(true))
-            for row in document["rows"]
-            if row["tier"] in receipts
-            for name, true in (
-                ("accepted", receipts[row["tier"]].stored),
-                ("duplicate", receipts[row["tier"]].duplicates),
-                ("unaccounted", 0),
-            )
-        ]
-        return self._beside(document, "Is every report accounted for?", ("tier, outcome", "shown", "true"), rows)
+        return Beside(
+            title="Is every report accounted for?",
+            measure=document["measure"],
+            columns=("tier", "outcome", "reports shown", "true"),
+            numbers=2,
+            rows=tuple(
+                (row["tier"], name, _number(row[name]), _number(true))
+                for row in document["rows"]
+                if row["tier"] in receipts
+                for name, true in (
+                    ("accepted", receipts[row["tier"]].stored),
+                    ("duplicate", receipts[row["tier"]].duplicates),
+                    ("unaccounted", 0),
+                )
+            ),
+            why="Nothing is left out here: these are counts of requests and not of devices, and have to be equal.",
+        )
 
     def _of_windows(self, measure: str, by: str, *, role: str = "analyst", bucket: str | None = None) -> dict[str, Any]:
         fleet = self._trial.fleet
@@ -177,20 +221,6 @@ class _Asker:
             sums.setdefault(str(key[2]), Counter()).update(cell.values)
         return sums
 
-    def _beside(
-        self, document: dict[str, Any], title: str, columns: tuple[str, str, str], rows: list[tuple[str, str, str]]
-    ) -> Beside:
-        by = ",".join(document["by"])
-        return Beside(
-            title=title,
-            told=f"{document['measure']}, {document['title']}",
-            columns=columns,
-            rows=tuple(rows),
-            withheld=document["withheld"]["cells"],
-            ask=f"ask {document['measure']} --by {by}"
-            + (f" --bucket {document['bucket']}" if document["bucket"] else ""),
-        )
-
 
 def other_outputs(product: ChildGate) -> Iterator[tuple[str, Place]]:
     """What the product says to operators and devices; each has to name a tier, or its state."""
@@ -203,25 +233,37 @@ def other_outputs(product: ChildGate) -> Iterator[tuple[str, Place]]:
             yield name, Place(response.read(), control)
 
 
-def _share(number: int, share: float) -> str:
-    return f"{number:,} ({share:.1%})"
+def _left_out(document: Mapping[str, Any]) -> str:
+    """How many cells are not in an answer as they are in the truth, and why."""
+    cells, waiting = document["withheld"]["cells"], document["withheld"]["waiting"]
+    left_out = f" {cells:,} cells of fewer than k devices are left out" if cells else ""
+    late = f"{waiting:,} wait for k more devices since late reports came" if waiting else ""
+    if left_out and late:
+        return f"{left_out}, and {late}."
+    return f"{left_out}." if left_out else f" {late}." if late else ""
 
 
-def _number(value: int) -> str:
-    return f"{value:,}"
+def _number(value: int | None) -> str:
+    return UNTOLD if value is None else f"{value:,}"
 
 
-def _percent(value: float) -> str:
-    return f"{value:.2%}"
+def _percent(value: float | None) -> str:
+    return UNTOLD if value is None else f"{value:.1%}"
 
 
-def _milliseconds(value: float) -> str:
-    return f"{value:,.0f} ms"
+def _milliseconds(value: float | None) -> str:
+    return UNTOLD if value is None else f"{value:,.0f} ms"
 
 
-def _ratio(values: Mapping[str, int], part: str, whole: str) -> float:
-    return values[part] / values[whole]
+def _rate(sums: Mapping[str, Mapping[str, int]], key: str, part: str, whole: str) -> str:
+    values = sums.get(key)
+    return UNTOLD if values is None else _percent(_quotient(values[part], values[whole]))
 
 
-def _nearest_rank(seen: list[int], percent: int) -> int:
-    return sorted(seen)[math.ceil(len(seen) * percent / 100) - 1]
+def _quotient(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _nearest_rank(seen: list[int] | None) -> int | None:
+    """The 95th percentile of raw observations."""
+    return sorted(seen)[math.ceil(len(seen) * 95 / 100) - 1] if seen else None

@@ -7,22 +7,26 @@ The last two need the product to have ended: one process at a time has the rollu
 """
 
 import asyncio
+import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
 from typing import Protocol
+
+from click import ClickException
 
 from ingest.clock import SystemClock
 from load.fleet.account import Account
 from load.fleet.batches import Phase
-from load.fleet.connection import address_of
-from load.fleet.delivery import Sender
+from load.fleet.connection import NoAnswer, address_of
+from load.fleet.delivery import Sender, TokenRefused
 from load.fleet.planted import planted_values
 from load.fleet.search import Place, Searched, database_texts, log_texts, parquet_texts, raw_files, search, witnesses
 from load.fleet.trial import Trial, publish_everything
-from tidegate.child_gate import ChildGate
+from tidegate.child_gate import ChildGate, GateFailed, last_words, signals
 from tidegate.cli.answers_client import AnswersClient
 from tidegate.demo.outcome import Outcome
 from tidegate.demo.stage import PUBLISH_ON_REQUEST, Stage
@@ -63,12 +67,9 @@ class Run:
     def post_and_ask(self, ask: Callable[[ChildGate, "Run"], None]) -> None:
         """Post everything to the product, compare its answers with the truth, and let `ask` look around."""
         received_from = SystemClock().now_ms()
-        with self.trial.adding_up(), self.stage.product(*PUBLISH_ON_REQUEST) as product:
-            sender = Sender(address_of(product.url), self.stage.devices)
-            publish = partial(publish_everything, product.url, self.stage.readers["operator"])
-            with self.steps.posting(self.trial.phases) as told:
-                asyncio.run(self.trial.post(sender, publish=publish, account=self.account, progress=told))
-            self._wait_until_accounted(product, publish)
+        with self.trial.adding_up(), self.stage.product(*PUBLISH_ON_REQUEST) as product, self._told_why(product):
+            asyncio.run(self._post(product))
+            self._wait_until_accounted(product)
             with self.steps.step("Adding up the truth from the tasks"):
                 self.trial.truths  # noqa: B018  # it is kept
             with self.steps.step("Holding the answers against it"):
@@ -76,7 +77,40 @@ class Run:
                 self.mismatches += self.trial.answers_mismatches(product.url, self.stage.readers, received=received)
             ask(product, self)
 
-    def _wait_until_accounted(self, product: ChildGate, publish: Callable[[], object]) -> None:
+    async def _post(self, product: ChildGate) -> None:
+        """Post all of it; a product that ends is not waited for. Raises OSError, KeyboardInterrupt."""
+        loop, sender = asyncio.get_running_loop(), Sender(address_of(product.url), self.stage.devices)
+        publish = partial(self._publish, product)
+        with self.steps.posting(self.trial.phases) as told:
+            posting = loop.create_task(self.trial.post(sender, publish=publish, account=self.account, progress=told))
+            # An exception out of a signal handler would end whatever piece of the event loop it happens to meet.
+            with signals(lambda *_: (loop.call_soon_threadsafe(posting.cancel), None)[1]):
+                while not posting.done():
+                    await asyncio.wait([posting], timeout=1)
+                    if product.process.poll() is not None:
+                        posting.cancel()
+        if product.process.poll() is not None:
+            raise BrokenPipeError
+        if posting.cancelled():
+            raise KeyboardInterrupt
+        posting.result()
+
+    def _publish(self, product: ChildGate) -> Mapping[str, object]:
+        return publish_everything(product.url, self.stage.readers["operator"])
+
+    @contextmanager
+    def _told_why(self, product: ChildGate) -> Iterator[None]:
+        """Where the product ended by itself, whatever failed for it is told as that; raises `GateFailed`."""
+        try:
+            yield
+        except (OSError, HTTPException, ClickException, NoAnswer, TokenRefused) as error:
+            with suppress(subprocess.TimeoutExpired):
+                product.process.wait(timeout=1)  # a connection breaks a moment before the process is gone
+            if product.process.poll() is None:
+                raise GateFailed(f"it did not answer as it should: {type(error).__name__}") from error
+            raise GateFailed(f"it ended by itself:\n{last_words(self.stage.lines)}") from None
+
+    def _wait_until_accounted(self, product: ChildGate) -> None:
         """A gate tells its counts every second: the last ones come after the reports that they are about."""
         client = AnswersClient(product.url, self.stage.readers["auditor"])
         deadline = time.monotonic() + ACCOUNT_SECONDS
@@ -85,7 +119,7 @@ class Run:
             if not any(row["unaccounted"] for row in rows):
                 return
             time.sleep(1)
-            publish()
+            self._publish(product)
 
     def look_inside(self) -> None:
         """Once the product has ended: compare its rollups, and search everything that it left."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from load.fleet.batches import Phase
 from tidegate.cli.page import columns
@@ -36,7 +37,7 @@ class Shown:
     @contextmanager
     def posting(self, phases: tuple[Phase, ...]) -> Iterator[Callable[[str, int], None]]:
         """A bar for each phase."""
-        parts = (TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        parts = (TextColumn("{task.description:22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with self._progress(*parts) as bars:
             tasks = {
                 phase.name: bars.add_task(f"Reports posted {phase.name}", total=phase.messages) for phase in phases
@@ -47,18 +48,35 @@ class Shown:
         return Progress(*parts, console=self._console)  # type: ignore[arg-type]  # columns, each of a class of its own
 
 
-def show_answers(console: Console, answers: Sequence[Beside]) -> None:
-    """Each answer as a table of its own, with what it leaves out."""
+def show_answers(console: Console, answers: Sequence[Beside], k: Mapping[str, int]) -> None:
+    """Each answer as a table of its own, with why it differs from the truth; `k` by tier."""
+    least = ", ".join(f"{number} for {tier}" for tier, number in sorted(k.items(), key=lambda item: item[1]))
+    console.print()
+    console.print("The answers beside the truth", style="bold")
+    console.print(
+        "The fleet is made up, so what is true is known: it is added up from the tasks, before anything is posted. An "
+        "answer may tell less. Its cells are the numbers of one tier in one hour or day, and those of fewer than k "
+        f"devices are left out (k is {least} devices). That the others are right was checked, each of them."
+    )
     for answer in answers:
         console.print()
-        console.print(answer.title, style="bold")
-        table = columns(*answer.columns)
-        table.columns[1].justify = table.columns[2].justify = "right"
-        for row in answer.rows:
-            table.add_row(*row)
-        console.print(table)
-        left_out = f"; {answer.withheld:,} cells of too few devices are left out" if answer.withheld else ""
-        console.print(f"{answer.told}{left_out}", style="dim")
+        console.print(answer.title, style="bold", end="  ")
+        console.print(f"measure {answer.measure}", style="dim")
+        if answer.rows:
+            console.print(_table(answer))
+        else:
+            console.print("  (nothing: no cell has enough devices; more --devices change that)")
+        console.print(answer.why, style="dim")
+
+
+def _table(answer: Beside) -> Table:
+    table = columns(*answer.columns)
+    table.show_edge = False
+    for column in table.columns[-answer.numbers :]:
+        column.justify = "right"
+    for row in answer.rows:
+        table.add_row(*row)
+    return table
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
@@ -67,14 +85,15 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
     console.print()
     console.print("How it ended", style="bold")
     for number, told in (
-        (outcome.tasks, f"tasks on {outcome.devices:,} made-up devices, in three days"),
+        (outcome.tasks, f"tasks on {outcome.devices:,} made-up devices in three days"),
         (account.reports, "reports accepted, each of them durable"),
-        (account.copies, "copies of them, which the answers count once"),
-        (account.refused.total(), "reports refused for a field that their tier forbids, and sent again without it"),
-        (account.in_doubt.total() + account.unsent.total(), "in doubt or not let in"),
-        (len(outcome.mismatches), "differences between the product and the truth, before and after cells are withheld"),
-        (len(outcome.searched.leaks), f"identifiers found in {len(outcome.searched.places)} places that were searched"),
-        (len(outcome.searched.without_control), "places in which the search did not find what had to be there"),
+        (account.copies, "copies of them sent again, which the answers count once"),
+        (account.refused.total(), "reports refused for a field that their tier forbids; sent again without it"),
+        (account.in_doubt.total() + account.unsent.total(), "reports in doubt, or not let in"),
+        (len(outcome.mismatches), "differences from the truth, in all cells counted and in all that are shown"),
+        (len(outcome.searched.leaks), f"identifiers found in {len(outcome.searched.places)} places searched"),
+        (len(outcome.searched.without_control), "places where a search for what has to be there found nothing"),
+        (round(outcome.seconds), "seconds"),
     ):
         console.print(f"{number:>9,} {told}")
     for mismatch in outcome.mismatches:
@@ -83,7 +102,10 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
         console.print(f"  leaked: {leak.planted}, {leak.form}, in {leak.place}", style="red")
     for place in outcome.searched.without_control:
         console.print(f"  not searched: {place}", style="red")
-    console.print(f"{outcome.seconds:>9,.1f} seconds", style="dim")
+    if outcome.is_well:
+        console.print("All is well.", style="bold green")
+    else:
+        console.print("Not all is well.", style="bold red")
 
 
 def next_steps(stage: Stage, url: str, report: Path) -> Mapping[str, Mapping[str, str]]:

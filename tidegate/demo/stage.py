@@ -1,6 +1,7 @@
 """The place of a demonstration: a directory of its own, tokens, the fleet's documents, and the product in a child."""
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,7 +15,7 @@ from ingest.operator_documents import FILE_NAME as OPERATOR_FILE
 from ingest.operator_documents import OperatorDocuments
 from load.fleet.nouns import Fleet
 from schemas.catalogue import load_catalogue
-from tidegate.child_gate import ChildGate, child_gate
+from tidegate.child_gate import ChildGate, child_gate, signals
 
 DAY_MS = 86_400_000
 
@@ -63,7 +64,8 @@ def stage(fleet: Fleet) -> Iterator[Stage]:
             file.write_text(token + "\n", encoding="ascii")
         yield made
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        with signals(signal.SIG_IGN):  # an impatient second Ctrl-C must not leave half of it behind
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _prepared(directory: Path, fleet: Fleet) -> Stage:
