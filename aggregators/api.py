@@ -3,18 +3,17 @@
 Rules held here:
 
 * the token comes first, then the role, then the question: who may not ask learns nothing about what there is;
-* a few questions are answered at once and a few wait; more are refused, because the process that answers also counts;
+* a few questions are answered at once, until their bodies were sent, and a few wait (`aggregators.turns`);
 * a question runs on a thread, never in the event loop, and within the time that `Reading` gives it;
-* nothing of a request is logged. What fails is a fault of ours: the log has its type and place, whoever asked a 500.
+* nothing of a request is logged; what is refused, or fails, goes by `aggregators.problem_responses`.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from aggregators.answers import AnswerSource, answer, whole_answer
@@ -23,24 +22,13 @@ from aggregators.database import RollupsUnavailable
 from aggregators.formats import JSON, Told, encode, headers, negotiate
 from aggregators.measure import Cube, Measure
 from aggregators.notes import notes
+from aggregators.problem_responses import credential_of, guarded, require
 from aggregators.problems import Refusal, Refused, problem_document
 from aggregators.question import TIER, Question, measure_named, read_question
 from aggregators.reading import Reading
-from aggregators.spans import naive_utc
-from ingest.access.token_view import Credential, bearer_token
-from ingest.access.tokens import ROLES
+from aggregators.times import naive_utc
+from aggregators.turns import TurnResponse, Turns
 from ingest.problems import Reason, Rejected
-from ingest.problems import problem_document as gate_problem
-from ingest.telemetry.events import Event
-from ingest.telemetry.logs import log
-
-AT_ONCE = 2
-"""Questions that are answered at the same time: a gate, and the follower, share the process and its two cores."""
-WAITING = 8
-"""Questions that wait for their turn; at most `AT_ONCE` of twenty seconds each are ahead of one."""
-
-RETRY_SECONDS = 10
-PROBLEM_JSON = "application/problem+json"
 
 PAGED: Mapping[str, Refusal] = {
     "limit": Refusal.BAD_LIMIT,
@@ -53,17 +41,17 @@ PAGED: Mapping[str, Refusal] = {
 def answers_router(source: AnswerSource) -> APIRouter:
     """The paths of answers, made from `source`."""
     router = APIRouter()
-    turns = _Turns()
+    turns = Turns()
 
     @router.get("/v1/answers", summary="What may be asked, by which dimensions")
     async def listing(request: Request) -> Response:
         async def listed() -> Response:
-            role = _reader(source, request).kind
+            role = credential_of(request, source.check).kind
             return JSONResponse(
                 {"measures": [_described(one) for one in source.measures.values() if role in one.asked_by]}
             )
 
-        return await _guarded(listed)
+        return await guarded(listed)
 
     @router.get("/v1/answers/problems", summary="Every way in which a question is refused")
     async def problems() -> list[dict[str, Any]]:
@@ -79,15 +67,17 @@ def answers_router(source: AnswerSource) -> APIRouter:
     async def answered(measure: str, request: Request) -> Response:
         async def one() -> Response:
             media_type, question = _asked(source, measure, request)
-            async with turns.taken():
+            async with AsyncExitStack() as turn:
+                await turn.enter_async_context(turns.taken())
                 told = await run_in_threadpool(tell, question, source, media_type)
-            return StreamingResponse(
-                encode(told, media_type),
-                media_type=media_type,
-                headers={**headers(told), "cache-control": "no-store", "vary": "accept"},
-            )
+                return TurnResponse(
+                    encode(told, media_type),
+                    turn=turn.pop_all(),
+                    media_type=media_type,
+                    headers={**headers(told), "cache-control": "no-store", "vary": "accept"},
+                )
 
-        return await _guarded(one)
+        return await guarded(one)
 
     return router
 
@@ -108,41 +98,10 @@ def tell(question: Question, source: AnswerSource, media_type: str) -> Told:
         return Told(found, said, compare(question, reading, source) if compared else None)
 
 
-class _Turns:
-    """Who is answered now, and who waits."""
-
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(AT_ONCE)
-        self._here = 0
-
-    @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it for the body; raises `Refused` where too many wait already."""
-        if self._here >= AT_ONCE + WAITING:
-            raise Refused(Refusal.TOO_MANY_QUESTIONS)
-        self._here += 1
-        try:
-            async with self._free:
-                yield
-        finally:
-            self._here -= 1
-
-
-def _reader(source: AnswerSource, request: Request) -> Credential:
-    """Who asks, by a token that reads; raises `Rejected` and `Refused`."""
-    authorization = request.headers.get("authorization")
-    credential = source.check(bearer_token(None if authorization is None else authorization.encode("latin-1")))
-    if credential.kind not in ROLES:
-        raise Refused(Refusal.ROLE_NOT_ALLOWED, detail=_who(ROLES), offered=ROLES)
-    return credential
-
-
 def _asked(source: AnswerSource, name: str, request: Request) -> tuple[str, Question]:
-    credential = _reader(source, request)
+    credential = credential_of(request, source.check)
     measure = measure_named(source.measures, name)
-    if credential.kind not in measure.asked_by:
-        roles = sorted(measure.asked_by)
-        raise Refused(Refusal.ROLE_NOT_ALLOWED, detail=_who(roles), offered=roles)
+    require(credential, sorted(measure.asked_by))
     media_type = negotiate(",".join(request.headers.getlist("accept")))
     parameters = request.query_params.multi_items()
     if media_type != JSON:
@@ -152,10 +111,6 @@ def _asked(source: AnswerSource, name: str, request: Request) -> tuple[str, Ques
                     PAGED[parameter], detail=f"{parameter} goes with {JSON} only; other formats have all rows"
                 )
     return media_type, read_question(measure, parameters, now=naive_utc(source.now_ms()))
-
-
-def _who(roles: Sequence[str]) -> str:
-    return f"it takes a token of role {' or '.join(roles)}; `tidegate token new --role {roles[0]}` makes one"
 
 
 def _described(measure: Measure) -> dict[str, Any]:
@@ -171,34 +126,3 @@ def _described(measure: Measure) -> dict[str, Any]:
         "combinations": [combination(cube) for cube in measure.cubes],
         "columns": [{"name": column.name, "unit": column.unit} for column in measure.columns],
     }
-
-
-async def _guarded(work: Callable[[], Awaitable[Response]]) -> Response:
-    """The response of `work`, or a problem document, whatever happens."""
-    try:
-        return await work()
-    except Refused as refused:
-        return _problem(refused)
-    except Rejected as rejected:
-        return _token_problem(rejected)
-    except Exception as error:  # noqa: BLE001  # a fault of ours: the log has its type and place, the asker a 500
-        log(Event.REQUEST_FAILED, error=error)
-        return _problem(Refused(Refusal.ANSWER_FAILED))
-
-
-def _problem(refused: Refused) -> Response:
-    status = refused.reason.problem.status
-    retry_after = RETRY_SECONDS if status == 503 else None
-    return _response(problem_document(refused, retry_after=retry_after), status, retry_after)
-
-
-def _token_problem(rejected: Rejected) -> Response:
-    status = rejected.reason.problem.status
-    retry_after = RETRY_SECONDS if status == 503 else None
-    return _response(gate_problem(rejected.reason, retry_after=retry_after), status, retry_after)
-
-
-def _response(document: dict[str, object], status: int, retry_after: int | None) -> Response:
-    more = {} if retry_after is None else {"retry-after": str(retry_after)}
-    more |= {"www-authenticate": "Bearer"} if status == 401 else {}
-    return JSONResponse(document, status_code=status, headers=more, media_type=PROBLEM_JSON)

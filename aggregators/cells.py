@@ -17,7 +17,7 @@ from aggregators.measure import Measure
 from aggregators.question import Question
 from aggregators.reading import Reading
 from aggregators.spans import ceiling, floor
-from aggregators.sql_templates import fill, quoted, read_sql
+from aggregators.sql_templates import capped, fill, quoted, read_sql
 
 START = "start"
 Parameters = Mapping[str, Any]
@@ -72,6 +72,7 @@ def answer_query(question: Question, covered: Coverage, *, at_most: int) -> tupl
     parts = {
         "start": START if question.bucket else "NULL::TIMESTAMP",
         "stored": _listed([*question.columns, *(one.name for one in measure.values), *histograms, "band"]),
+        "each": measure.each_sql,
         "table": measure.table,
         "spans": read_sql("ask/spans"),
         "asked": _listed(asked),
@@ -103,9 +104,8 @@ def _listed(names: Iterable[str]) -> str:
 
 def _sums(measure: Measure) -> str:
     """The sum of each value; nothing where a cell in it shows no values, for the rest would pass for the whole."""
-    return ", ".join(
-        f"CASE WHEN count(band) = 0 THEN sum({quoted(one.name)}) END AS {quoted(one.name)}" for one in measure.values
-    )
+    names = [quoted(name) for name in (*(one.name for one in measure.values), *measure.beside)]
+    return ", ".join(f"CASE WHEN count(band) = 0 THEN sum({name}) END AS {name}" for name in names)
 
 
 def _relation(histogram: str) -> str:
@@ -113,7 +113,8 @@ def _relation(histogram: str) -> str:
 
 
 def _added_histogram(name: str, asked: Iterable[str]) -> str:
-    parts = {"relation": _relation(name), "asked": _listed(asked), "histogram": quoted(name)}
+    names = {"relation": _relation(name), "asked": _listed(asked), "histogram": quoted(name)}
+    parts = {**names, "added": capped("sum(entry.value)")}
     return fill(read_sql("ask/histogram"), parts)
 
 

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import nlargest
-from typing import Any, Literal
+from typing import Literal
+
+import pyarrow as pa
 
 from aggregators.answers import AnswerSource, Withheld, whole_answer
 from aggregators.question import Question
 from aggregators.reading import Reading
-from aggregators.spans import Span, naive_utc
+from aggregators.spans import Span
 from aggregators.sql_templates import read_sql
+from aggregators.times import naive_utc
 
 MOST_MOVED = 20
 MAX_CELLS = 100_000
@@ -72,7 +75,7 @@ def compare(question: Question, reading: Reading, source: AnswerSource) -> Compa
     before = whole_answer(_over(question, span.previous), reading, at_most=MAX_CELLS)
     now = whole_answer(_over(question, span), reading, at_most=MAX_CELLS)
     primary = question.measure.primary_of(question.cube)
-    old, new = (dict(_by_cell(question, one.table.to_pylist(), primary)) for one in (before, now))
+    old, new = (dict(_by_cell(question, one.table, primary)) for one in (before, now))
     moved = [Moved(cell, old[cell], new[cell]) for cell in old.keys() & new.keys() if old[cell] != new[cell]]
     return Comparison(
         previous=span.previous,
@@ -89,10 +92,12 @@ def _over(question: Question, span: Span) -> Question:
     return replace(question, span=span, bucket=None, cursor=None)
 
 
-def _by_cell(question: Question, rows: list[dict[str, Any]], primary: str) -> Iterator[tuple[Key, float]]:
-    for row in rows:
-        if row.get(primary) is not None:
-            yield tuple(row[name] for name in question.columns), row[primary]
+def _by_cell(question: Question, table: pa.Table, primary: str) -> Iterator[tuple[Key, float]]:
+    # Column by column: rows as dictionaries hold up the other threads of the process for three times as long.
+    columns = [table.column(name).to_pylist() for name in (*question.columns, primary)]
+    for *cell, value in zip(*columns, strict=True):
+        if value is not None:
+            yield tuple(cell), value
 
 
 def _changes(both: Span, reading: Reading, source: AnswerSource) -> Iterator[Change]:

@@ -14,9 +14,8 @@ import duckdb
 import pyarrow as pa
 
 from aggregators.measure import Cube, Grain, Measure
-from aggregators.sql_templates import fill, literal, quoted, read_sql
+from aggregators.sql_templates import capped, fill, literal, quoted, read_sql
 
-GREATEST = 2**63 - 1
 HISTOGRAM = "MAP(SMALLINT, BIGINT)"
 
 
@@ -65,7 +64,7 @@ def cells_sql(measure: Measure, cube: Cube) -> str:
         "place": ", ".join(["start", "tier", *map(quoted, cube.dimensions)]),
         "of_part": f"part = {literal(cube.part)}" if cube.part else "true",
         "sums": ", ".join(f"sum({quoted(one.name)}) AS {quoted(one.name)}" for one in measure.values),
-        "values": ", ".join(_capped(quoted(one.name), quoted(one.name)) for one in measure.values),
+        "values": ", ".join(f"{capped(name)} AS {name}" for name in (quoted(one.name) for one in measure.values)),
         "maps": ", ".join(_map_of(one.name) for one in measure.histograms),
         "histograms": "".join(
             f"coalesce({quoted(one.name)}, MAP {{}}::{HISTOGRAM}) AS {quoted(one.name)}, " for one in measure.histograms
@@ -79,12 +78,8 @@ def cells_sql(measure: Measure, cube: Cube) -> str:
     return fill(read_sql("publish/cells"), parts)
 
 
-def _capped(expression: str, name: str) -> str:
-    return f"least({expression}, {GREATEST})::BIGINT AS {name}"
-
-
 def _map_of(name: str) -> str:
-    pair = f"struct_pack(k := bucket, v := least(observations, {GREATEST})::BIGINT)"
+    pair = f"struct_pack(k := bucket, v := {capped('observations')})"
     of_name = f"FILTER (name = {literal(name)})"
     return f"map_from_entries(list({pair} ORDER BY bucket) {of_name}) AS {quoted(name)}"
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from aggregators.problems import Refusal, Refused
-from aggregators.spans import EPOCH, HOUR, Span
+from aggregators.spans import HOUR, Span
+from aggregators.times import EPOCH
 
 FORM = re.compile(r"1\.([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,7})\.([0-9]{1,7})\.([0-9a-f]{16})")
 LONGEST_TEXT = 100

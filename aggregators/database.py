@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import NoReturn
@@ -57,6 +57,10 @@ class RollupsDamaged(RollupsUnavailable):
 
 class RollupsInUse(RollupsUnavailable):
     """Another process has the file."""
+
+
+class RollupsInterrupted(RollupsUnavailable):
+    """What was being done was interrupted by `interrupt`, and nothing of it stays."""
 
 
 class RollupsFailed(RollupsUnavailable):
@@ -128,6 +132,8 @@ class Database:
 
     def _refuse(self, error: duckdb.Error, *, damage: tuple[type[duckdb.Error], ...]) -> NoReturn:
         text = str(error)
+        if isinstance(error, duckdb.InterruptException):
+            raise RollupsInterrupted(f"work on {self._file} was interrupted; nothing of it stays") from None
         if NO_ROOM_TO_SPILL in text or any(sign in text for sign in FULL):
             raise RollupsFull(
                 f"no space left for the rollups in {self._file.parent}: free some; nothing is lost or counted twice"
@@ -142,6 +148,13 @@ class Database:
             raise damaged(self._file, "is damaged, or no file of DuckDB's") from None
         cause = next((sign for sign in NOT_DAMAGE if sign in text), type(error).__name__)
         raise RollupsFailed(f"{self._file} cannot be used: {cause}") from None
+
+    def interrupt(self) -> None:
+        """Interrupt the statement that each cursor executes now; the one after it is not. For any thread."""
+        with self._cursors_change:
+            for cursor in list(self._cursors):
+                with suppress(duckdb.Error):  # closed already
+                    cursor.interrupt()
 
     def close(self) -> None:
         """Interrupt and close every cursor, and let go of the file, whose last changes are in it then.

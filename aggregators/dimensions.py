@@ -1,7 +1,8 @@
 """By what the rows of a report are told apart, as the device does it: the fields that make a row one of its kind.
 
 A device flags its first row of each combination of these. Where the gate altered one of them, two of its combinations
-may have become one, and their flags would count the device twice (docs/adr/0012-lower-bound.md).
+may have become one, and their flags would count the device twice (docs/adr/0012-lower-bound.md). The same holds where
+it dropped a name of no schema, for that may be a dimension of an agent newer than the gate.
 """
 
 from collections.abc import Mapping

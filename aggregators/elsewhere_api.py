@@ -1,12 +1,11 @@
 """The answers' paths in a process that has none: a problem that says where they are, in place of a bare 404."""
 
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Response
 
-from aggregators.problems import Refusal, Refused, problem_document
+from aggregators.problem_responses import refusal_response
+from aggregators.problems import Refusal, Refused
 
 PATHS = ("/v1/answers", "/v1/answers/{path:path}", "/v1/status", "/v1/publications", "/readyz/answers")
-PROBLEM_JSON = "application/problem+json"
 
 
 def answers_elsewhere_router() -> APIRouter:
@@ -17,6 +16,5 @@ def answers_elsewhere_router() -> APIRouter:
     return router
 
 
-async def _elsewhere() -> JSONResponse:
-    refusal = Refused(Refusal.ANSWERS_ELSEWHERE)
-    return JSONResponse(problem_document(refusal), status_code=refusal.reason.problem.status, media_type=PROBLEM_JSON)
+async def _elsewhere() -> Response:
+    return refusal_response(Refused(Refusal.ANSWERS_ELSEWHERE))

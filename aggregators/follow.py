@@ -5,7 +5,8 @@ Rules held here:
 * rows, seen ids and offsets go into the rollups in one transaction (`Rollups.apply`), so that whatever happens between
   two of them nothing is lost and nothing counted twice;
 * whatever touches the rollups runs on one thread, one after the other: batches, seals, and what `between_batches` is
-  given. A cancelled `run` returns when that thread has finished what it was doing;
+  given. A cancelled `run` returns when that thread has finished what it was doing. `end_work` interrupts what takes
+  long, and it is rolled back;
 * the log or the disk may fail and come back: it waits and goes on by itself. What needs a person, history that is gone,
   too many records that cannot be read, a fault of ours, stops it. The gate goes on in any case.
 """
@@ -15,16 +16,25 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aggregators.batches import Batch, Batches, HistoryGone, LogReplaced
-from aggregators.rollups import Applied, Rollups, RollupsDamaged, RollupsFull, RollupsInUse
+from aggregators.rollups import (
+    Applied,
+    Progress,
+    Rollups,
+    RollupsDamaged,
+    RollupsFull,
+    RollupsInterrupted,
+    RollupsInUse,
+)
 from aggregators.seal import RollupsBehindSeals, Sealer, SealFailed
 from aggregators.seal_files import Seal
 from aggregators.standing import BEGINNING, WHAT_TO_DO, FollowerStatus, Readability, State, Why
 from aggregators.stripped import StrippedRecords
 from ingest.clock import Clock
 from ingest.log import LogReader, LogUnavailable
+from ingest.report import Partition
 from ingest.schema_topic import stored_schemas
 from ingest.telemetry.events import Event
 from ingest.telemetry.logs import log
@@ -39,6 +49,13 @@ it, in a process that may also take reports: five small ones a second would be a
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
 COUNT_LAG_SECONDS = 5.0
+
+GRACE_SECONDS = 1.0
+"""What is under way at the end may take so long. A batch usually ends within it; a publication or a seal may take a
+minute, and is made again."""
+
+INTERRUPT_EVERY_SECONDS = 0.02
+"""Again and again: an interruption between two statements is forgotten by the next one."""
 
 
 class FollowerStopped(Exception):
@@ -78,6 +95,7 @@ class Follower:
         self._sealer = Sealer(tiers, clock=clock)
         self._readability = Readability()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollups")
+        self._under_way: set[asyncio.Future[Any]] = set()
         self._status = BEGINNING
         self._said: tuple[State, Why | None] = (State.CATCHING_UP, None)
         self._told_to_stop = False
@@ -113,23 +131,36 @@ class Follower:
             self._status = replace(self._status, state=State.STOPPED)
 
     async def close(self) -> None:
-        """Close rollups and log, after what their threads are doing."""
+        """Close rollups and log, after what their threads are doing, as `end_work`."""
         self.stop()
         self._tell_that_a_pass_ended()
+        await self.end_work()
         await self._on_thread(self._rollups.close)
         self._executor.shutdown(wait=False)
         await self._reader.close()
 
-    async def drained(self, *, since_ms: int, timeout: float) -> None:  # noqa: ASYNC109  # the caller's own deadline
-        """Return once everything that had been appended before `since_ms` and before this call is in the rollups.
+    async def end_work(self) -> None:
+        """Return once the thread of the rollups is idle; what takes longer than `GRACE_SECONDS` is interrupted.
 
-        `since_ms` is milliseconds since the epoch, UTC. Raises TimeoutError after `timeout` seconds, `FollowerStopped`.
+        Whoever waits for that gets `RollupsInterrupted`.
         """
-        # Its own number, since a pass that began in the same millisecond may have begun before the append.
+        patience = GRACE_SECONDS
+        while self._under_way:
+            _, left = await asyncio.wait(self._under_way, timeout=patience)
+            if left:
+                self._rollups.interrupt()
+                patience = INTERRUPT_EVERY_SECONDS
+
+    async def drained(self, *, timeout: float) -> None:  # noqa: ASYNC109  # the caller's own deadline
+        """Return once everything that had been appended before this call is in the rollups.
+
+        Raises TimeoutError after `timeout` seconds, `FollowerStopped`.
+        """
+        # Passes are counted, for the clock may be set back, and two may begin in one millisecond.
         enough = self._passes_begun + 1
         self._wake.set()
         async with asyncio.timeout(timeout):
-            while self._newest_drained_pass < enough and (self._status.caught_up_at or 0) <= since_ms:
+            while self._newest_drained_pass < enough:
                 if self._told_to_stop or self._status.state is State.STOPPED:
                     raise FollowerStopped(self._status.detail or "the follower was told to stop")
                 await self._passed.wait()
@@ -159,6 +190,8 @@ class Follower:
             await self._pause(self._retry_seconds)
             self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001  # whatever it is: the gate in this process goes on, and this stops
+            if self._told_to_stop and isinstance(error, RollupsInterrupted):
+                return
             why = STOPS.get(type(error), Why.FAULT)
             detail = str(error) if why is not Why.FAULT else type(error).__name__
             self._become(State.STOPPED, why, detail, error=error)
@@ -189,10 +222,23 @@ class Follower:
             await self._on_thread(self._rollups.reopen)
             self._must_reopen = False
         await self.between_batches(self._sealer.settle)
-        batches = Batches(self._reader, await self._on_thread(self._rollups.offsets))
+        progress = await self._on_thread(self._rollups.progress)
+        batches = Batches(self._reader, {partition: reached.last for partition, reached in progress.items()})
         await batches.check()
+        self._go_on_from(progress)
         self._batches = batches
         return batches
+
+    def _go_on_from(self, progress: Mapping[Partition, Progress]) -> None:
+        """Take the log's time from what was applied before this process began; a whole hour, which is all they tell."""
+        received = max((reached.received for reached in progress.values()), default=0)
+        if received:
+            self._applied_to(received)
+
+    def _applied_to(self, newest: int) -> None:
+        # A damaged time of a record must not make it look as if the log were ahead of the clock.
+        newest = min(newest, self._clock.now_ms())
+        self._status = replace(self._status, applied_to=max(self._status.applied_to or 0, newest))
 
     async def _apply(self, batch: Batch, batches: Batches) -> None:
         self._status = replace(self._status, oldest_waiting=batch.oldest)
@@ -206,12 +252,10 @@ class Follower:
             raise TooManyUnreadable(wrong)
 
     def _count(self, batch: Batch, applied: Applied) -> None:
+        self._applied_to(batch.newest or 0)
         status = self._status
-        # A damaged time of a record must not make it look as if the log were ahead of the clock.
-        newest = min(batch.newest or 0, self._clock.now_ms())
         self._status = replace(
             status,
-            applied_to=max(status.applied_to or 0, newest),
             applied=status.applied + applied.reports,
             duplicates=status.duplicates + applied.duplicates,
             parked=status.parked + applied.parked,
@@ -225,6 +269,8 @@ class Follower:
         self._status = replace(self._status, lag=lag)
 
     async def _seal_if_due(self, batch: Batch) -> None:
+        if self._told_to_stop:
+            return
         if not self._sealer.due(newest=self._status.applied_to, records=batch.records, drained=batch.drained):
             return
         try:
@@ -236,10 +282,13 @@ class Follower:
     async def _on_thread(self, work: Callable[[], T]) -> T:
         """The result of `work` on the thread of the rollups; a caller that is cancelled still waits until it ends."""
         future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             await asyncio.wait([future])
+            future.exception()  # else asyncio tells that nobody asked for it
             raise
 
     async def _pause(self, seconds: float) -> None:

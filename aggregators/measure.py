@@ -3,13 +3,17 @@
 The files are in `aggregators/sql/measures/`; `aggregators.measures` reads them.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from aggregators.sql_templates import fill, quoted
+from ingest.access.tokens import Role
 
-Role = Literal["analyst", "operator", "auditor"]
+BESIDE = re.compile(r" AS ([a-z_]+),?$", re.MULTILINE)
+"""The name of an expression of the section `-- each`, at the end of a line."""
+
 Basis = Literal["window", "received"]
 Grain = Literal["hour", "day"]
 
@@ -75,6 +79,7 @@ class Measure:
     cubes: tuple[Cube, ...]
     cells: str
     observations: str | None
+    each: str | None
     answers: Mapping[str, Answer]
 
     @property
@@ -86,6 +91,16 @@ class Measure:
     def units(self) -> dict[str, str]:
         """The unit of each column that its answers have beside the asked ones."""
         return {column.name: column.unit for column in self.columns}
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The names of what is worked out for each published cell, beside its values."""
+        return tuple(BESIDE.findall(self.each or ""))
+
+    @property
+    def each_sql(self) -> str:
+        """What is worked out for each published `cell`, to stand behind other columns; empty where there is nothing."""
+        return f", {self.each}" if self.each else ""
 
     def cube_of(self, dimensions: Collection[str]) -> Cube | None:
         """The cube of exactly these dimensions, in whatever order; None where it is not published."""

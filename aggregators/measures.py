@@ -3,13 +3,16 @@
 Rules:
 
 * a file says everything about its measure: a header of `-- key: value` lines, one `-- cube:` line for each combination
-  of dimensions that is published, then the sections `-- cells`, `-- histograms` (perhaps) and `-- answer`;
+  of dimensions that is published, then the sections `-- cells`, `-- histograms` (perhaps), `-- each` (perhaps) and
+  `-- answer`;
 * a header that is not understood in full is refused with file and line, and then no measure can be asked at all;
 * `-- cells` gives contributions, never finished cells: what adds them up, bounds the devices in a cell and suppresses
   is the same for all measures (`aggregators.publish`);
 * `-- answer` reads the relation `cells`: published cells of one cube, added up over tiers and time as far as was asked.
   Its columns are `start` (NULL without a bucket), the other asked columns, every value, every histogram, and `band`.
-  Filters on dimensions belong behind it, not before: a share needs the cells that are filtered away.
+  Filters on dimensions belong behind it, not before: a share needs the cells that are filtered away;
+* `-- each` gives numbers, one `expression AS name` behind the other, that are worked out for each published `cell`
+  before anything is added up, beside its values: there its start, grain and tier are still known, whatever was asked.
 """
 
 import re
@@ -17,11 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from aggregators.measure import Answer, Basis, Cube, Grain, Measure, Quantity, Role, names_in
+from aggregators.measure import Answer, Basis, Cube, Grain, Measure, Quantity, names_in
 from aggregators.sql_templates import SQL_DIRECTORY, open_names
+from ingest.access.tokens import ROLES
 from schemas.errors import ContractError, Finding, nearest
 
-__all__ = ["Answer", "Basis", "Cube", "Grain", "Measure", "Quantity", "Role", "load_measure", "load_measures"]
+__all__ = ["Answer", "Basis", "Cube", "Grain", "Measure", "Quantity", "load_measure", "load_measures"]
 
 MEASURES_DIRECTORY = SQL_DIRECTORY / "measures"
 
@@ -42,7 +46,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 MEASURE_NAME = re.compile(r"[A-Z][0-9]+")
 HEADER_LINE = re.compile(r"-- (?P<key>[a-z ]+):(?: (?P<value>.*))?")
 SECTION_LINE = re.compile(
-    r"-- (?P<section>cells|histograms|answer)(?: of: (?P<cube>[a-z_, ]+?)(?:; primary (?P<primary>\w+))?)?"
+    r"-- (?P<section>cells|histograms|each|answer)(?: of: (?P<cube>[a-z_, ]+?)(?:; primary (?P<primary>\w+))?)?"
 )
 RESERVED = frozenset(
     {"start", "tier", "part", "device", "devices", "key", "key_first", "report_first", "band", "publication", "cube"}
@@ -126,7 +130,7 @@ class _Reading:
             name=self._header["measure"][1],
             title=self._header["title"][1],
             question=self._header["question"][1],
-            asked_by=frozenset(role for role in get_args(Role) if role in self._listed("asked by", get_args(Role))),
+            asked_by=frozenset(role for role in ROLES if role in self._listed("asked by", ROLES)),
             basis="received" if self._listed("basis", get_args(Basis)) == ("received",) else "window",
             unsuppressed_because=suppression,
             dimensions=tuple(names_in(self._header["dimensions"][1])),
@@ -137,6 +141,7 @@ class _Reading:
             cubes=cubes,
             cells=self._section("cells"),
             observations=self._section("histograms") if ("histograms", "*") in self._sections else None,
+            each=self._section("each") if ("each", "*") in self._sections else None,
             answers={cube.name: self._answer(cube, primary) for cube in cubes},
         )
 

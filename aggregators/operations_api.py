@@ -1,11 +1,10 @@
 """HTTP around the answers: how the follower stands, and a publication that an operator asks for.
 
-Who may ask goes by the role of the token, as for answers; every refusal is a problem document of
-`aggregators.problems`, or of the gate's own list where the token is what is wrong.
+Who may ask goes by the role of the token, and a refusal is a problem document, as for answers.
 """
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,26 +12,29 @@ from fastapi.responses import JSONResponse
 
 from aggregators.database import RollupsUnavailable
 from aggregators.follow import Follower, FollowerStopped
-from aggregators.problems import Refusal, Refused, problem_document
+from aggregators.problem_responses import Check, credential_of, guarded
+from aggregators.problems import Refusal, Refused
 from aggregators.publications import DRAIN_SECONDS, Publications, Published
 from aggregators.publish import PublicationDamaged
 from aggregators.standing import FollowerStatus
-from ingest.access.token_view import Credential, bearer_token
-from ingest.access.tokens import ROLES
 from ingest.clock import Clock, iso_utc
 from ingest.coarsen import floor_hour
 from ingest.state_file import StateFileError
 from ingest.telemetry.events import Event
 from ingest.telemetry.logs import log
 
-PROBLEM_JSON = "application/problem+json"
 MAX_BODY = 1024
 """Bytes of the body of a POST: it holds one flag."""
 
-RETRY_SECONDS = 10
-
-Check = Callable[[bytes | None], Credential]
-"""The credential behind a token; raises `ingest.problems.Rejected`."""
+NONE_YET: dict[str, Any] = {
+    "number": 0,
+    "published_at": None,
+    "complete_to": None,
+    "cells": 0,
+    "withheld": 0,
+    "waiting": 0,
+}
+"""In place of the newest publication where nothing was ever published."""
 
 
 def operations_router(follower: Follower, publications: Publications, *, check: Check, clock: Clock) -> APIRouter:
@@ -42,23 +44,23 @@ def operations_router(follower: Follower, publications: Publications, *, check: 
     @router.get("/v1/status", summary="How the follower stands, and the newest publication")
     async def status(request: Request) -> Response:
         async def answer() -> dict[str, Any]:
-            _require(check(_token(request)), ROLES)
+            credential_of(request, check)
             return {"follower": standing(follower.status()), "publication": _shown(publications.newest)}
 
-        return await _answered(answer())
+        return await _answered(answer)
 
     @router.post("/v1/publications", summary="Apply what is in the log up to now, and publish it")
     async def publish(request: Request) -> Response:
         async def answer() -> dict[str, Any]:
-            _require(check(_token(request)), ("operator",))
+            credential_of(request, check, roles=("operator",))
             include_open = await _include_open(request)
             since = clock.now_ms()
-            await follower.drained(since_ms=since, timeout=DRAIN_SECONDS)
+            await follower.drained(timeout=DRAIN_SECONDS)
             if include_open:
-                return _shown(await publications.publish_everything(complete_to=floor_hour(since))) or {}
-            return _shown(await publications.publish_closed()) or {}
+                return _shown(await publications.publish_everything(complete_to=floor_hour(since))) or NONE_YET
+            return _shown(await publications.publish_closed()) or NONE_YET
 
-        return await _answered(answer())
+        return await _answered(answer)
 
     return router
 
@@ -95,16 +97,6 @@ def _time(at_ms: int | None) -> str | None:
     return None if at_ms is None else iso_utc(at_ms)
 
 
-def _token(request: Request) -> bytes | None:
-    authorization = request.headers.get("authorization")
-    return bearer_token(None if authorization is None else authorization.encode("latin-1"))
-
-
-def _require(credential: Credential, roles: tuple[str, ...]) -> None:
-    if credential.kind not in roles:
-        raise Refused(Refusal.ROLE_NOT_ALLOWED, detail="this takes another role", offered=roles)
-
-
 async def _include_open(request: Request) -> bool:
     """What the body says; an empty one says no. Raises `Refused` for anything else."""
     body = b""
@@ -124,20 +116,14 @@ async def _include_open(request: Request) -> bool:
     return include_open
 
 
-async def _answered(work: Coroutine[Any, Any, dict[str, Any]]) -> Response:
-    try:
-        return JSONResponse(await work)
-    except Refused as refusal:
-        return _refusal(refusal)
-    except TimeoutError:
-        return _refusal(Refused(Refusal.NOT_APPLIED_IN_TIME), retry_after=RETRY_SECONDS)
-    except (FollowerStopped, PublicationDamaged, RollupsUnavailable, StateFileError, OSError) as error:
-        log(Event.PUBLICATION_FAILED, error=error)
-        return _refusal(Refused(Refusal.ROLLUPS_UNAVAILABLE), retry_after=RETRY_SECONDS)
+async def _answered(work: Callable[[], Awaitable[dict[str, Any]]]) -> Response:
+    async def done() -> Response:
+        try:
+            return JSONResponse(await work())
+        except TimeoutError:
+            raise Refused(Refusal.NOT_APPLIED_IN_TIME) from None
+        except (FollowerStopped, PublicationDamaged, RollupsUnavailable, StateFileError, OSError) as error:
+            log(Event.PUBLICATION_FAILED, error=error)
+            raise Refused(Refusal.ROLLUPS_UNAVAILABLE) from None
 
-
-def _refusal(refusal: Refused, *, retry_after: int | None = None) -> Response:
-    headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-    document = problem_document(refusal, retry_after=retry_after)
-    status = refusal.reason.problem.status
-    return JSONResponse(document, status_code=status, headers=headers, media_type=PROBLEM_JSON)
+    return await guarded(done)

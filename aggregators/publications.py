@@ -11,14 +11,19 @@ Rules held here:
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from aggregators.follow import Follower, FollowerStopped
 from aggregators.measure import Measure
-from aggregators.publish import Publication, publish
+from aggregators.publish import WITHHELD_FILE, Publication, publish
+from aggregators.published import folder
 from aggregators.rollups import Rollups
 from ingest.clock import Clock
 from ingest.coarsen import floor_hour
@@ -30,12 +35,13 @@ from schemas.tier import Tier
 DRAIN_SECONDS = 60.0
 """How long an operator's publication waits until everything that was in the log is applied."""
 
+NEWEST = 'SELECT number, epoch_ms("at"), epoch_ms(complete_to) FROM publications ORDER BY number DESC LIMIT 1'
 SETTLED_CHANGES = "SELECT count(*) FROM changed WHERE hour + INTERVAL 1 HOUR <= epoch_ms($closed_to::BIGINT)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """The newest publication that this process made; times in milliseconds since the epoch, UTC."""
+    """The newest publication; times in milliseconds since the epoch, UTC."""
 
     publication: Publication
     at: int
@@ -63,12 +69,22 @@ class Publications:
         self._publishing = asyncio.Lock()
         self.newest: Published | None = None
 
+    def take_up(self, rollups: Rollups) -> None:
+        """Take the newest publication from `rollups` and its files: what was published before this process began."""
+        with rollups.errors(), rollups.cursor() as cursor:
+            rows = cursor.execute(NEWEST).fetchall()
+        for number, at, complete_to in rows:
+            # Where a file is gone or damaged, the next publication fails and says which.
+            with suppress(OSError, pa.ArrowException):
+                publication = _from_files(folder(self._rulebook.directory, number), number, self._rulebook.measures)
+                self.newest = Published(publication=publication, at=at, complete_to=complete_to)
+
     async def run(self, *, every: float) -> None:
         """Publish what is over, `every` seconds; ends when it is cancelled."""
         while True:
             # Also at the start: what was appended while this process was away is read first.
             with suppress(TimeoutError, FollowerStopped):
-                await self._follower.drained(since_ms=self._clock.now_ms(), timeout=every)
+                await self._follower.drained(timeout=every)
             try:
                 await self.publish_closed()
             except Exception as error:  # noqa: BLE001  # whatever it is: nothing was published, and the next one tries
@@ -83,14 +99,19 @@ class Publications:
         return floor_hour(min(status.applied_to, status.caught_up_at) - self._settle_ms)
 
     async def publish_closed(self) -> Published | None:
-        """Publish the hours that are over; None where nothing has changed since the last time."""
+        """Publish the hours that are over; gives the newest publication, which is an earlier one where nothing was due.
+
+        None where nothing was ever published.
+        """
         closed_to = self.closed_to()
         if closed_to is None:
-            return None
+            return self.newest
         async with self._publishing:
             if not await self._follower.between_batches(lambda rollups: self._is_due(rollups, closed_to)):
-                return None
-            return await self._publish(closed_to=closed_to, complete_to=closed_to)
+                return self.newest
+            # After a restart the log's time is known to the hour only: what was complete before still is.
+            before = closed_to if self.newest is None else self.newest.complete_to
+            return await self._publish(closed_to=closed_to, complete_to=max(closed_to, before))
 
     async def publish_everything(self, *, complete_to: int) -> Published:
         """Publish every hour that has changed, over or not; the answers are complete up to `complete_to`."""
@@ -135,3 +156,15 @@ class Publications:
             (newest,) = cursor.execute("SELECT epoch_ms(max(complete_to)) FROM publications").fetchall()[0]
             (changes,) = cursor.execute(SETTLED_CHANGES, {"closed_to": closed_to}).fetchall()[0]
         return bool(changes) or newest is None or newest < closed_to
+
+
+def _from_files(place: Path, number: int, measures: Collection[str]) -> Publication:
+    """What an earlier publication did, as its files have it."""
+    held_back = pq.read_table(place / WITHHELD_FILE)
+    files = [place / f"{measure}.parquet" for measure in measures]
+    return Publication(
+        number=number,
+        cells=sum(pq.read_metadata(file).num_rows for file in files if file.exists()),
+        withheld=pc.sum(held_back["cells"]).as_py() or 0,
+        waiting=pc.sum(held_back["waiting"]).as_py() or 0,
+    )

@@ -4,8 +4,10 @@
 
 Rules:
 
-* a publication looks at the spans (hours, days) that changed and are over, and at nothing else;
-* the rule of suppression is in `aggregators.suppress`; here it runs in SQL, once per cube and grain;
+* a publication looks at the spans (hours, days) that changed and are over, and at nothing else. Whoever asks for the
+  open hour gets it, but a day only ever once it is over: until then its hours answer for it;
+* the rule of suppression is in docs/adr/0013-publication.md, and as Python in `tests/aggregators/suppression.py`; here
+  it runs in SQL, once per cube and grain;
 * everything happens in one transaction. The files are durable before it commits: what a crash leaves in the files and
   not in DuckDB is loaded by the next publication before it looks at anything, so what was published stays published;
 * two publications must not run at once; the process that owns the DuckDB file sees to that.
@@ -14,7 +16,7 @@ Rules:
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, get_args
 
@@ -26,6 +28,7 @@ from aggregators.measures import load_measures
 from aggregators.operator_tables import Documents, write_operator_tables
 from aggregators.published import PublicationDamaged, finish, folder, new_draft, numbers, verified
 from aggregators.sql_templates import fill, literal, read_sql
+from aggregators.times import naive_utc
 
 __all__ = ["Publication", "PublicationDamaged", "load_published", "publish", "unsuppressed"]
 
@@ -64,8 +67,9 @@ def publish(  # noqa: PLR0913  # what a publication depends on, all of it handed
     closed_to: int | None,
     complete_to: int,
 ) -> Publication:
-    """Publishes the spans that changed and end at `closed_to` or before, those still open as well where it is None.
+    """Publishes the spans that changed and end at `closed_to` or before, hours still open as well where it is None.
 
+    A day is published only where it ends at `complete_to` or before, too.
     Times are milliseconds since the epoch, UTC. `directory` is where publications are kept. `connection` is one of the
     caller's own, outside of a transaction, and to be closed soon: the temporary tables of its work stay with it. Raises
     `PublicationDamaged`, OSError, and DuckDB's errors; then nothing was published.
@@ -74,10 +78,10 @@ def publish(  # noqa: PLR0913  # what a publication depends on, all of it handed
     draft = new_draft(directory)
     with _transaction(connection):
         number = _newest(connection) + 1
-        _look(connection, documents, tiers, closed_to=closed_to)
+        _look(connection, documents, tiers, closed_to=closed_to, complete_to=complete_to)
         publication = _publish_measures(connection, measures, tiers, draft=draft, number=number)
         connection.execute(read_sql("publish/settle"))
-        times = {"at": _time(at), "complete_to": _time(complete_to)}
+        times = {"at": naive_utc(at), "complete_to": naive_utc(complete_to)}
         _note(connection, number, **times)
         finish(draft, directory, number=number, **times)
     return publication
@@ -106,13 +110,19 @@ def load_published(
 
 
 def _look(
-    connection: duckdb.DuckDBPyConnection, documents: Documents, tiers: Mapping[str, Tier], *, closed_to: int | None
+    connection: duckdb.DuckDBPyConnection,
+    documents: Documents,
+    tiers: Mapping[str, Tier],
+    *,
+    closed_to: int | None,
+    complete_to: int,
 ) -> None:
     """Decides which spans to look at, by what the rollups and the operator's documents say now."""
     since = write_operator_tables(connection, documents)
     if since is not None:
-        connection.execute(read_sql("publish/late_documents"), {"from_time": _time(since)})
-    connection.execute(read_sql("publish/looked"), {"closed_to": None if closed_to is None else _time(closed_to)})
+        connection.execute(read_sql("publish/late_documents"), {"from_time": naive_utc(since)})
+    until = {"closed_to": None if closed_to is None else naive_utc(closed_to), "complete_to": naive_utc(complete_to)}
+    connection.execute(read_sql("publish/looked"), until)
     connection.execute("CREATE OR REPLACE TEMP TABLE tier_k (tier VARCHAR, k BIGINT)")
     for name, tier in tiers.items():
         connection.execute("INSERT INTO tier_k VALUES ($name, $k)", {"name": name, "k": tier.k})
@@ -200,10 +210,6 @@ def _newest(connection: duckdb.DuckDBPyConnection) -> int:
 def _one_number(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     row = connection.execute(sql).fetchone()
     return int(row[0]) if row else 0
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=None)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from aggregators.seal_files import Seal, SealDamaged, checked_files, numbers, re
 from aggregators.sealed_tables import kept, sealed_tables
 from aggregators.sql_templates import fill, quoted, read_sql
 from aggregators.stripped import StrippedRecords
-from aggregators.workshop import discard_wal, kept_closed, put_in_place, replace_old, workshop
+from aggregators.workshop import discard_wal, is_unsettled, kept_closed, put_in_place, replace_old, workshop
 from ingest.log import LogReader
 from ingest.schema_topic import stored_schemas
 from schemas.tier import Tier
@@ -73,13 +73,19 @@ def open_or_rebuild(directory: Path, *, tiers: Mapping[str, Tier]) -> Rollups:
     The log is left to the follower, which goes on at the seal's offsets. Raises as `Rollups.open`, `SealDamaged`,
     `PublicationDamaged`, OSError.
     """
-    if not (directory / FILE_NAME).exists():
+    file = directory / FILE_NAME
+    if not file.exists() or is_unsettled(directory):
         with workshop(directory) as place:
-            discard_wal(directory)
-            load_seals(place, read_chain(directory / SEALS_NAME), directory=directory, tiers=tiers, progress=_nothing)
-            _load_published(place, directory)
-            put_in_place(place, directory)
+            if not file.exists():
+                _make(place, directory, tiers)
     return Rollups.open(directory)
+
+
+def _make(place: Path, directory: Path, tiers: Mapping[str, Tier]) -> None:
+    discard_wal(directory)
+    load_seals(place, read_chain(directory / SEALS_NAME), directory=directory, tiers=tiers, progress=_nothing)
+    _load_published(place, directory)
+    put_in_place(place, directory)
 
 
 async def rebuild(
@@ -91,7 +97,8 @@ async def rebuild(
     `RollupsFull`, OSError; the old rollups are as they were then.
     """
     await Batches(reader, chain[-1].ends if chain else {}).check()
-    with kept_closed(directory), workshop(directory) as place:
+    # In this order: the workshop may have to put the file back that is to be kept closed.
+    with workshop(directory) as place, kept_closed(directory):
         rows = load_seals(place, chain, directory=directory, tiers=tiers, progress=progress)
         with closing(Rollups.open(place)) as rollups:
             applied = await _follow_to_its_end(rollups, reader, progress)

@@ -23,6 +23,7 @@ from aggregators.database import (
     RollupsDamaged,
     RollupsFailed,
     RollupsFull,
+    RollupsInterrupted,
     RollupsInUse,
     RollupsUnavailable,
     damaged,
@@ -41,6 +42,7 @@ __all__ = [
     "RollupsFailed",
     "RollupsFull",
     "RollupsInUse",
+    "RollupsInterrupted",
     "RollupsUnavailable",
 ]
 
@@ -88,6 +90,10 @@ class Rollups:
         """Interrupt and close every cursor, and let go of the file. A second call does nothing."""
         self._database.close()
 
+    def interrupt(self) -> None:
+        """As `Database.interrupt`."""
+        self._database.interrupt()
+
     def cursor(self) -> DuckDBPyConnection:
         """A cursor for one thread, to be closed after use (it is a context manager); it sees whole batches only."""
         return self._database.cursor()
@@ -107,8 +113,12 @@ class Rollups:
 
     def offsets(self) -> dict[Partition, int]:
         """The last offset of each partition that is in the tables."""
+        return {partition: progress.last for partition, progress in self.progress().items()}
+
+    def progress(self) -> dict[Partition, Progress]:
+        """How far each partition is in the tables."""
         with self._database.errors(), self.cursor() as cursor:
-            return {partition: progress.last for partition, progress in _progress(cursor).items()}
+            return _progress(cursor)
 
     def apply(self, batch: Batch, records: StrippedRecords) -> Applied:
         """Take a batch into the tables: all of it, or nothing.

@@ -38,8 +38,9 @@ from aggregators.seal_files import (
     remove_drafts,
     sync_file,
 )
-from aggregators.sealed_tables import Kept, SealedTable, kept, naive, sealed_tables
+from aggregators.sealed_tables import Kept, SealedTable, kept, sealed_tables
 from aggregators.sql_templates import fill, literal, quoted, read_sql
+from aggregators.times import naive_utc
 from ingest.clock import Clock
 from schemas.tier import Tier
 
@@ -82,7 +83,7 @@ class Sealer:
         self._records += records
         if newest is None:
             return False
-        hour = _hour(naive(newest))
+        hour = _hour(naive_utc(newest))
         if self._sealed_hour is None:
             self._sealed_hour = hour
         return hour > self._sealed_hour and (drained or self._records >= MANY_RECORDS)
@@ -113,7 +114,7 @@ class Sealer:
         ids of such windows are let go of. Raises `SealFailed`, `RollupsFull`; `settle` must come before whatever is
         done with the rollups next.
         """
-        now = naive(self._clock.now_ms())
+        now = naive_utc(self._clock.now_ms())
         with _errors_as_ours(), rollups.transaction() as cursor:
             about, log_hour = About.of(cursor), _log_hour(cursor, now)
             if log_hour is None:

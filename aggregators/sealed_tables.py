@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 
 import duckdb
 
-from aggregators.sql_templates import fill, quoted, read_sql
+from aggregators.sql_templates import capped, fill, quoted, read_sql
 from schemas.tier import Tier
 
 COLUMNS = read_sql("seal/columns")
@@ -52,7 +52,9 @@ class SealedTable:
         if name == "segment":
             return f"{segment}::INTEGER AS segment"
         # A sum of BIGINT is a HUGEINT, which Parquet has no place for.
-        return f'sum("{name}")::BIGINT AS "{name}"' if self.is_counts and kind == "BIGINT" else f'"{name}"'
+        if self.is_counts and kind == "BIGINT":
+            return f"{capped(f'sum({quoted(name)})')} AS {quoted(name)}"
+        return quoted(name)
 
 
 def sealed_tables(cursor: duckdb.DuckDBPyConnection) -> list[SealedTable]:
@@ -96,8 +98,3 @@ def kept(tiers: Mapping[str, Tier], log_hour: datetime) -> Kept:
     since = {name: day - timedelta(days=tier.retention_days) for name, tier in tiers.items()}
     horizon = timedelta(days=max(tier.horizon_days for tier in tiers.values()))
     return Kept(since=since, longest=min(since.values()), ids_since=log_hour - horizon - FORGET_AFTER)
-
-
-def naive(at_ms: int) -> datetime:
-    """Milliseconds since the epoch as the database keeps times: UTC, without a zone."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).replace(tzinfo=None)

@@ -9,7 +9,6 @@ an id that a device uses again in another hour is another report to us, in whate
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from hashlib import blake2b
 
 from duckdb import DuckDBPyConnection
@@ -18,6 +17,7 @@ from aggregators.arrow import NUMBER, TIME, UNSIGNED, Columns
 from aggregators.database import statements
 from aggregators.relations import relation
 from aggregators.stripped import StrippedRecord
+from aggregators.times import naive_utc
 
 KEY_BYTES = 32
 
@@ -56,10 +56,5 @@ def _counted(connection: DuckDBPyConnection, identities: Sequence[Identity]) -> 
     hours = [hour for hour, _ in identities]
     rows = ({"ordinal": ordinal, "hour": hour, "id": id_} for ordinal, (hour, id_) in enumerate(identities))
     with relation(connection, "arrivals", COLUMNS, rows):
-        found = connection.execute(PROBE, {"first": _timestamp(min(hours)), "last": _timestamp(max(hours))})
+        found = connection.execute(PROBE, {"first": naive_utc(min(hours)), "last": naive_utc(max(hours))})
         return {ordinal for (ordinal,) in found.fetchall()}
-
-
-def _timestamp(ms: int) -> datetime:
-    """A time as DuckDB keeps it: UTC, and not saying so."""
-    return datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=None)

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from aggregators.measure import Grain
 from aggregators.problems import Refusal, Refused
+from aggregators.times import EPOCH
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 LENGTH: dict[Grain, timedelta] = {"hour": HOUR, "day": DAY}
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive, as every time here
 
 DEFAULT_DAYS = 3
 MAX_DAYS = 400
@@ -75,11 +75,6 @@ def parse_time(text: str) -> datetime:
     if time is None or not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise Refused(Refusal.BAD_TIME, detail="write 2026-11-20, or 2026-11-20T08:00Z; a + in a URL is written %2B")
     return time
-
-
-def naive_utc(at_ms: int) -> datetime:
-    """Milliseconds since the epoch as a time of this module."""
-    return EPOCH + timedelta(milliseconds=at_ms)
 
 
 def floor(time: datetime, unit: Grain) -> datetime:

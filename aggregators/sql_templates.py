@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 SQL_DIRECTORY = Path(__file__).parent / "sql"
+GREATEST = 2**63 - 1
 OPEN = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<argument>[a-z_, ]*))?\}")
 
 Filler = str | Callable[[str], str]
@@ -47,6 +48,12 @@ def fill(text: str, parts: Mapping[str, Filler]) -> str:
 def quoted(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def capped(number: str) -> str:
+    """An SQL number that may be greater than a BIGINT holds, as a BIGINT: then it stands at the greatest there is."""
+    # Not `least`, which makes the greatest of what is NULL.
+    return f"CASE WHEN {number} > {GREATEST} THEN {GREATEST} ELSE {number} END::BIGINT"
 
 
 def literal(text: str) -> str:

@@ -20,6 +20,7 @@ from ingest.coarsen import floor_hour
 from ingest.records import CONTROL_TOPIC, SCHEMAS_TOPIC
 from ingest.report import Entry, Partition, StoredEntry
 from ingest.schema_topic import Schemas
+from schemas.plan import UNKNOWN_FIELD
 from schemas.report_schema import SINGLE_OBJECT_MARKER
 
 Batch = Sequence[tuple[Partition, Sequence[StoredEntry]]]
@@ -74,7 +75,7 @@ class StrippedRecord:
     """One report as the log has it. `received` and `hour` (of the window) begin an hour, milliseconds since the epoch.
 
     `values` is the decoded record, remarks by path, with a flag `<array>_altered` for each array of rows: whether the
-    gate altered a dimension of one of them.
+    gate altered a dimension of one of them, or may have.
     """
 
     topic: Topic
@@ -201,7 +202,10 @@ def _require_time(time: Any) -> int:
 
 
 def _name_remarks(values: dict[str, Any], fields: ReportFields) -> None:
-    """Replace field ids by paths, and flag the arrays whose dimensions they touch."""
+    """Replace field ids by paths, and flag the arrays whose dimensions they touch.
+
+    A name that no schema has may be a dimension of any array: an agent newer than the gate tells rows apart by it.
+    """
     remarks = values.get("remarks") or ()
     touched = {remark.get("field") for remark in remarks}
     if not touched <= fields.paths.keys():
@@ -209,4 +213,4 @@ def _name_remarks(values: dict[str, Any], fields: ReportFields) -> None:
     for remark in remarks:
         remark["field"] = fields.paths[remark["field"]]
     for array, dimensions in fields.dimensions.items():
-        values[f"{array}_altered"] = not dimensions.isdisjoint(touched)
+        values[f"{array}_altered"] = UNKNOWN_FIELD in touched or not dimensions.isdisjoint(touched)

@@ -26,6 +26,8 @@ REPLACED_SUFFIX = ".replaced"
 def workshop(directory: Path) -> Iterator[Path]:
     """A directory in `directory` for rollups that are not finished; one at a time, and gone afterwards.
 
+    What an earlier one has left is seen to first: the old file is put back, or removed where the new one is there.
+
     Raises `RollupsInUse` where another process has one.
     """
     place = directory / WORKSHOP_NAME
@@ -34,13 +36,22 @@ def workshop(directory: Path) -> Iterator[Path]:
     try:
         _lock_workshop(held, directory)
         for left_behind in place.iterdir():
-            left_behind.unlink()
+            _remove(left_behind)
+        _settle_replaced(directory)
         try:
             yield place
         finally:
             shutil.rmtree(place)
     finally:
         os.close(held)
+
+
+def _remove(left_behind: Path) -> None:
+    """Remove a file, or a directory of what DuckDB had no memory for."""
+    if left_behind.is_dir() and not left_behind.is_symlink():
+        shutil.rmtree(left_behind)
+    else:
+        left_behind.unlink()
 
 
 def _lock_workshop(held: int, directory: Path) -> None:
@@ -68,7 +79,7 @@ def kept_closed(directory: Path) -> Iterator[None]:
 
 def discard_wal(directory: Path) -> None:
     """Remove the last changes of a file that is gone, so that they are not applied to another one."""
-    (directory / f"{FILE_NAME}.wal").unlink(missing_ok=True)
+    _wal(directory).unlink(missing_ok=True)
 
 
 def put_in_place(place: Path, directory: Path) -> None:
@@ -81,13 +92,40 @@ def put_in_place(place: Path, directory: Path) -> None:
 def replace_old(place: Path, directory: Path) -> None:
     """Put the finished file in the workshop in the place of the old one.
 
-    Between the two renames there is no file: whoever starts then makes one from the seals, and discards these changes.
+    Between the renames there is no file: the next workshop then puts the old one back, with its last changes.
     """
-    file = directory / FILE_NAME
-    replaced = file.with_name(file.name + REPLACED_SUFFIX)
+    file, wal = directory / FILE_NAME, _wal(directory)
     if file.exists():
-        file.rename(replaced)
+        file.rename(_replaced(file))
+        if wal.exists():
+            wal.rename(_replaced(wal))
     discard_wal(directory)
     (place / FILE_NAME).rename(file)
     sync_directory(directory)
-    replaced.unlink(missing_ok=True)
+    _settle_replaced(directory)
+
+
+def is_unsettled(directory: Path) -> bool:
+    """Whether somebody was interrupted while the file in `directory` was replaced, or replaces it now."""
+    return any(_replaced(one).exists() for one in (directory / FILE_NAME, _wal(directory)))
+
+
+def _settle_replaced(directory: Path) -> None:
+    """Remove the old file once the new one has its name; until then put it back, its last changes first."""
+    file, wal = directory / FILE_NAME, _wal(directory)
+    if not file.exists() and _replaced(file).exists():
+        if _replaced(wal).exists():
+            _replaced(wal).rename(wal)
+        _replaced(file).rename(file)
+        sync_directory(directory)
+    # The changes first: without their file they would be put beside another one.
+    for one in (wal, file):
+        _replaced(one).unlink(missing_ok=True)
+
+
+def _wal(directory: Path) -> Path:
+    return directory / f"{FILE_NAME}.wal"
+
+
+def _replaced(file: Path) -> Path:
+    return file.with_name(file.name + REPLACED_SUFFIX)

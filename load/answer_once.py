@@ -23,7 +23,7 @@ from aggregators.measures import load_measures
 from aggregators.problems import Refused
 from aggregators.question import Question, read_question
 from aggregators.rollups import Rollups
-from aggregators.spans import naive_utc
+from aggregators.times import naive_utc
 from ingest.access.token_view import Credential
 from ingest.clock import SystemClock
 from ingest.operator_documents import FILE_NAME as OPERATOR_FILE
@@ -55,7 +55,7 @@ QUESTIONS = {
         {"by": "route,region", "bucket": "hour"},
     ),
     "latency": Asked(
-        "R4 by route, daily, percentiles",
+        "R4 by route, daily",
         "R4",
         JSON,
         "day",
@@ -63,7 +63,7 @@ QUESTIONS = {
         {"by": "route", "bucket": "day"},
     ),
     "hourly latency": Asked(
-        "R4 by route, hourly, percentiles",
+        "R4 by route, hourly",
         "R4",
         ARROW,
         "hour",

@@ -90,7 +90,7 @@ class AnswersFigures:
 
     @property
     def tables(self) -> Sequence[Table]:
-        figures = ("times", "cells read", "rows", "CPU s", "s by the clock", "peak MiB", "MiB before")
+        figures = ("times", "cells read", "rows", "CPU s", "clock s", "peak MiB", "MiB before")
         shown = table("answer", *figures)
         for one in self.answered:
             shown.add_row(QUESTIONS[one.question].label, *_figures(one))

@@ -65,7 +65,7 @@ async def _follow(follower: Follower) -> dict[str, Any]:
     with _watched(stopwatch):
         running = asyncio.create_task(follower.run())
         try:
-            await follower.drained(since_ms=SystemClock().now_ms(), timeout=PATIENCE_SECONDS)
+            await follower.drained(timeout=PATIENCE_SECONDS)
         finally:
             follower.stop()
             await running

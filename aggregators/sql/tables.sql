@@ -7,8 +7,9 @@
 -- device: the pseudonym of the device, where its tier makes one.
 -- Evidence of distinct devices, for suppression (docs/adr/0012-lower-bound.md). Each counts a device at most once per
 -- combination of the row's own dimensions and hour (or day) of the window:
---   key_hour, key_day        rows that carry the device's flag "my first of this combination", from reports in which the
---                            gate altered or dropped no dimension of a row
+--   key_hour, key_day        reports with a row that carries the device's flag "my first of this combination", counted
+--                            once in each combination however many rows say so; of those in which the gate altered or
+--                            dropped no dimension of a row, and no name that no schema has
 --   report_hour, report_day  reports that carry the header's flag "my first of this type of report", counted once in each
 --                            combination that they have a row of
 

@@ -33,13 +33,15 @@ Span = tuple[int, int]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """Whom to ask, and what to expect: `published` of the windows in the span `windows`, `remarks` and `receipts` of
-    what was received in the span `received`. `tokens` by role (analyst, auditor), `k` by tier.
+    what was received in the span `received`. `tokens` by role (analyst, auditor), `k` by tier. `complete_to` is what
+    the newest publication said, in milliseconds since the epoch: a day that ends later has no cells.
     """
 
     url: str
     tokens: Mapping[str, str]
     windows: Span
     received: Span
+    complete_to: int
     published: Published
     remarks: Remarks
     receipts: Mapping[str, Receipts]

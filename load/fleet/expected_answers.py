@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from load.fleet.findings import Percentile, Row
@@ -11,6 +12,12 @@ from load.fleet.truth_fallbacks import PLANNED
 Shown = Mapping[CellKey, Cell | None]
 
 COST_UNIT = 10**12
+
+APART = {"actual_route", "fallback_reason"}
+"""Dimensions of F1 which the base of a rate does not have."""
+
+BASED = "fallbacks with a base"
+"""In a sum of cells of F1: the fallbacks of those whose base is shown."""
 
 SHARE_OF = {
     "R1": ("tasks", {"route"}),
@@ -109,24 +116,36 @@ def _totals(name: CubeName, shown: Shown, value: str, over: Collection[str]) -> 
 
 def _fallback_rates(name: CubeName, shown: Shown) -> dict[CellKey, Row]:
     """F1. Where the actual route or the reason is asked, the base of the rate is in cells of its own, which are not
-    rows of the answer; where such a cell is withheld, there is no rate.
+    rows of the answer; where such a cell is withheld, there is no rate. `BASED` of a sum of cells leaves out those.
     """
-    bases = _totals(name, shown, "planned", {"actual_route", "fallback_reason"})
+    bases: dict[CellKey, int] = {}
+    for key, cell in shown.items():
+        if cell is not None and (PLANNED in key or not APART & set(name.dims)):
+            place = _without(name, key, APART)
+            bases[place] = bases.get(place, 0) + cell.values["planned"]
     rows: dict[CellKey, Row] = {}
     for key, cell in shown.items():
         if cell is not None and PLANNED not in key:
-            planned = bases[_without(name, key, {"actual_route", "fallback_reason"})]
+            planned = bases.get(_without(name, key, APART))
             fallbacks = cell.values["fallbacks"]
-            rows[key] = {"fallbacks": fallbacks, "planned": planned, "rate": quotient(fallbacks, planned)}
+            based = cell.values.get(BASED, fallbacks)
+            rate = None if planned is None else quotient(based, planned)
+            rows[key] = {"fallbacks": fallbacks, "planned": planned, "rate": rate}
     return rows
 
 
-def of_all_tiers(shown: Shown) -> dict[CellKey, Cell | None]:
+def of_all_tiers(name: CubeName, shown: Shown) -> dict[CellKey, Cell | None]:
     """The shown cells added up over the tiers; the tier in their place reads `all`. None of them may be a band."""
+    with_base = {_without(name, key, APART) for key, cell in shown.items() if cell is not None and PLANNED in key}
     groups: dict[CellKey, list[Cell]] = defaultdict(list)
     for key, cell in shown.items():
         if cell is not None:
-            groups[key[0], "all", *key[2:]].append(cell)
+            if name.measure == "F1" and APART & set(name.dims):
+                based = cell.values["fallbacks"] if _without(name, key, APART) in with_base else 0
+                added = replace(cell, values={**cell.values, BASED: based})
+            else:
+                added = cell
+            groups[key[0], "all", *key[2:]].append(added)
     return {key: _added(cells) for key, cells in groups.items()}
 
 

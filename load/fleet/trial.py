@@ -3,7 +3,7 @@
     trial = make_trial(fleet)
     with trial.adding_up():                                     # the truth, while the fleet posts
         await trial.post(sender, publish=..., account=account, progress=...)
-        trial.answers_mismatches(url, tokens, received=...)     # while `tidegate serve` runs
+        trial.answers_mismatches(url, tokens, received=..., complete_to=...)   # while `tidegate serve` runs
     trial.rollups_mismatches(file)                              # after it has ended
 
 The first publication comes when everything but the late reports has been posted, the second after those: so cells are
@@ -13,12 +13,12 @@ tried that wait for more devices, and not only those that nothing is added to.
 import asyncio
 import json
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -43,7 +43,7 @@ LATE = "late"
 PUBLISH_SECONDS = 300.0
 """How long a publication may take, the rest of the log included, which is applied first."""
 
-Publish = Callable[[], Mapping[str, Any]]
+Publish = Callable[[], object]
 Progress = Callable[[str, int], None]
 """Told the phase, and how many more of its messages came to an end."""
 
@@ -111,16 +111,23 @@ class Trial:
             receipts=receipts_truth(self._posted()),
         )
 
-    def answers_mismatches(self, url: str, tokens: Mapping[str, str], *, received: tuple[int, int]) -> list[str]:
-        """How the answers at `url` differ from what may be published of the truth; `tokens` by role."""
+    def answers_mismatches(
+        self, url: str, tokens: Mapping[str, str], *, received: tuple[int, int], complete_to: Sequence[int]
+    ) -> list[str]:
+        """How the answers at `url` differ from what may be published of the truth; `tokens` by role.
+
+        `complete_to` is what each publication said, in order: the first is that before the late reports.
+        """
         truths, k = self.truths, self.k
+        published = [truths.on_time, *(truths.whole for _ in complete_to[1:])]
         return answers_mismatches(
             Asked(
                 url=url,
                 tokens=tokens,
                 windows=(self.fleet.start_ms, self.fleet.end_ms),
                 received=received,
-                published=suppressed([truths.on_time, truths.whole], k),
+                complete_to=complete_to[-1],
+                published=suppressed(published, k, complete_to=complete_to),
                 remarks=truths.remarks,
                 receipts=truths.receipts,
                 k=k,
@@ -148,8 +155,11 @@ def _id(content: bytes, *, typed: bool) -> bytes:
     return bytes.fromhex(json.loads(content)["report_id"]) if typed else content[ID_START:ID_END]
 
 
-def publish_everything(url: str, token: str) -> Mapping[str, Any]:
-    """Ask `tidegate serve` to apply its log and publish all of it, the open hour included; raises OSError."""
+def publish_everything(url: str, token: str) -> int:
+    """Ask `tidegate serve` to apply its log and publish all of it, the open hour included; raises OSError.
+
+    Returns up to when the publication is complete, in milliseconds since the epoch.
+    """
     request = urllib.request.Request(  # noqa: S310  # the URL is that of the product on trial
         f"{url}/v1/publications",
         data=b'{"include_open": true}',
@@ -157,5 +167,5 @@ def publish_everything(url: str, token: str) -> Mapping[str, Any]:
         method="POST",
     )
     with urllib.request.urlopen(request, timeout=PUBLISH_SECONDS) as response:  # noqa: S310  # as above
-        document: Mapping[str, Any] = json.load(response)
-    return document
+        document = json.load(response)
+    return int(datetime.fromisoformat(document["complete_to"]).timestamp() * 1000)

@@ -4,8 +4,8 @@ A `Row` is one row of one report as the tier lets it through, with the presence 
 the sum of the rows that fall into it, and the least number of devices that they prove: the greatest of
 
 - the distinct pseudonyms among them,
-- for one combination of a row's own dimensions: the rows that carry the device's flag "my first of this combination",
-  of reports in which the gate altered no such dimension,
+- for one combination of a row's own dimensions: the reports with a row of it that carries the device's flag "my first
+  of this combination", of those in which the gate altered no such dimension and dropped no name of no schema,
 - for one combination: the reports with a row of it that carry the flag "my first report of this type".
 """
 
@@ -144,6 +144,6 @@ def devices(rows: list[Row], grain: Grain) -> int:
     if None not in pseudonyms:  # a device sets no flag twice, so where all have pseudonyms no flags can prove more
         return len(pseudonyms)
     place = GRAINS.index(grain)
-    combinations = Counter([row.key for row in rows if row.key_first[place]])
+    combinations = Counter([key for key, _ in {(row.key, row.window) for row in rows if row.key_first[place]}])
     reports = Counter([key for key, _ in {(row.key, row.window) for row in rows if row.report_first[place]}])
     return max(len(pseudonyms - {None}), *combinations.values(), *reports.values(), 0)

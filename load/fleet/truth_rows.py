@@ -109,9 +109,13 @@ class View:
         return after(rule, value, self._names)
 
     def rows(self, report: SaidReport, array: str, said: Sequence[SaidRow]) -> Iterator[Row]:
-        """What is left of an array. One altered dimension in it takes the meaning from the flags of all its rows."""
+        """What is left of an array. One altered dimension in it takes the meaning from the flags of all its rows.
+
+        So does a name that the agent made up: nobody knows whether it tells rows apart by it.
+        """
         kept = [self._combination(array, row.key) for row in said]
-        altered = any(left != row.key for left, row in zip(kept, said, strict=True))
+        made_up = bool(report.device.identifiers.attributes)
+        altered = made_up or any(left != row.key for left, row in zip(kept, said, strict=True))
         header = self._header(report)
         pseudonym = self.kept("device_id", report.device.identifiers.device_id)
         for row, left in zip(said, kept, strict=True):

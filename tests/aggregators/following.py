@@ -3,10 +3,13 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+from duckdb import DuckDBPyConnection
 
 from aggregators.batches import Batches
 from aggregators.follow import Follower
@@ -29,9 +32,11 @@ def clock_at(hours: int) -> ManualClock:
 
 
 @asynccontextmanager
-async def following(directory: Path, reader: LogReader, *, hours: int = 12) -> AsyncIterator[Follower]:
-    """A follower that runs in the body; `reader` stays open. The clock stands `hours` after `START`."""
-    follower = Follower(reader, Rollups.open(directory), clock=clock_at(hours), tiers=lambda: CATALOGUE.tiers)
+async def following(
+    directory: Path, reader: LogReader, *, hours: int = 12, clock: ManualClock | None = None
+) -> AsyncIterator[Follower]:
+    """A follower that runs in the body; `reader` stays open. Without `clock` time stands `hours` after `START`."""
+    follower = Follower(reader, Rollups.open(directory), clock=clock or clock_at(hours), tiers=lambda: CATALOGUE.tiers)
     running = asyncio.create_task(follower.run())
     try:
         yield follower
@@ -61,7 +66,7 @@ async def apply_everything(directory: Path, reader: LogReader) -> None:
 
 async def drain(follower: Follower) -> None:
     """Return once everything that is in the log now is in the rollups."""
-    await follower.drained(since_ms=clock_at(10_000).now_ms(), timeout=PATIENCE_SECONDS)
+    await follower.drained(timeout=PATIENCE_SECONDS)
 
 
 def contents(directory: Path) -> Snapshot:
@@ -91,6 +96,16 @@ def program(text: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def endless(begun: threading.Event) -> Callable[..., None]:
+    """What takes a cursor and runs a statement on it that does not end before it is interrupted; sets `begun`."""
+
+    def run(cursor: DuckDBPyConnection, *_: object, **__: object) -> None:
+        begun.set()
+        cursor.execute("SELECT count(*) FROM range(100000000) a, range(100000000) b WHERE a.range * b.range % 7 = 8")
+
+    return run
 
 
 class FailingReader:

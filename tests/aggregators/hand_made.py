@@ -147,8 +147,12 @@ class Publisher:
         asked = self.measures[measure]
         cube = asked.cube_of(dimensions)
         assert cube is not None
-        view = "CREATE OR REPLACE TEMP VIEW cells AS SELECT * FROM {table} WHERE cube = '{cube}' AND grain = '{grain}'"
-        self.connection.execute(fill(view, {"table": asked.table, "cube": cube.name, "grain": grain}))
+        view = (
+            "CREATE OR REPLACE TEMP VIEW cells AS "
+            "SELECT * {each} FROM {table} AS cell WHERE cube = '{cube}' AND grain = '{grain}'"
+        )
+        parts = {"each": asked.each_sql, "table": asked.table, "cube": cube.name, "grain": grain}
+        self.connection.execute(fill(view, parts))
         return self._rows(asked.answer_sql(cube, asked=["start", "tier", *dimensions]) + " ORDER BY ALL", {})
 
     def _rows(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

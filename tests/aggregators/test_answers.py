@@ -11,7 +11,7 @@ import pytest
 
 from aggregators.api import tell
 from aggregators.formats import CSV, JSON
-from aggregators.measure import Answer
+from aggregators.measure import Answer, Measure
 from aggregators.problems import Refusal, Refused
 from aggregators.reading import Reading
 from tests.aggregators.published_cells import MEASURES, NOW, Source, empty_source, fill_every_cube, route
@@ -19,6 +19,7 @@ from tests.aggregators.published_cells import MEASURES, NOW, Source, empty_sourc
 MIDNIGHT = NOW.replace(hour=0)
 YESTERDAY = MIDNIGHT - timedelta(days=1)
 HOUR = timedelta(hours=1)
+GREATEST = 2**63 - 1
 WIDE = {"from_": "2026-11-18", "to": "2026-11-21"}
 
 
@@ -49,6 +50,30 @@ def test_shares_are_of_everything_that_is_shown(source: Source) -> None:
     ]
 
 
+def test_cells_of_the_greatest_number_have_an_answer(source: Source) -> None:
+    """Published sums that stand at the greatest number, for more was counted, are added up as any others."""
+    for hour in (1, 2):
+        row = {"route": "edge", "tasks": GREATEST, "attempts": GREATEST, "cold_starts": 0}
+        full = {"latency": {3: 5, 1000: GREATEST}, "first_token": {}}
+        source.cell("R4", YESTERDAY + hour * HOUR, {**row, **full}, cube="route")
+    source.publish()
+    [found] = source.rows("R4", by="route", from_="2026-11-19T00:00Z", to="2026-11-19T04:00Z")
+    assert (found["tasks"], found["attempts_per_task"]) == (pytest.approx(2 * GREATEST), 1)
+    assert found["beyond"] == "latency_p50 > 16777216, latency_p95 > 16777216, latency_p99 > 16777216"
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+def test_no_cube_is_too_great_to_be_added_up(source: Source, measure: Measure) -> None:
+    """Every question has an answer where all of its cells stand at the greatest number."""
+    fill_every_cube(source, [YESTERDAY, YESTERDAY + HOUR])
+    for one in (*measure.values, *measure.histograms):
+        number = GREATEST if one in measure.values else {3: GREATEST, 1000: GREATEST}
+        source.connection.execute(f'UPDATE {measure.table} SET "{one.name}" = $number', {"number": number})  # noqa: S608 - names of the measure
+    for cube in measure.cubes:
+        by = {"by": ",".join(cube.dimensions)} if cube.dimensions else {}
+        assert source.rows(measure.name, **by, **WIDE), cube.name
+
+
 def test_the_base_of_a_rate_is_not_filtered_away(source: Source) -> None:
     """A fallback rate filtered by the actual route has the planned tasks of all routes as its base."""
     for actual, reason, values in (("queued", "timeout", (5, 0)), ("(planned)", "(planned)", (0, 50))):
@@ -63,6 +88,27 @@ def test_the_base_of_a_rate_is_not_filtered_away(source: Source) -> None:
     source.publish()
     [row] = source.rows("F1", by="planned_route,fallback_reason", actual_route="queued", **WIDE)
     assert (row["fallbacks"], row["planned"], row["rate"]) == (5, 50, 0.1)
+
+
+def test_a_rate_is_made_of_what_shows_its_base(source: Source) -> None:
+    """Fallbacks of a tier or a day whose base is withheld are shown, and are no part of a rate; no base reads NULL."""
+    cube = "planned_route, actual_route"
+    for day, tier, actual, fallbacks, planned in (
+        (YESTERDAY, "byod", "queued", 50, 0),
+        (YESTERDAY, "managed", "queued", 5, 0),
+        (YESTERDAY, "managed", "(planned)", 0, 40),
+        (YESTERDAY - timedelta(days=1), "managed", "queued", 70, 0),
+    ):
+        row = {"planned_route": "edge", "actual_route": actual, "fallbacks": fallbacks, "planned": planned}
+        source.cell("F1", day, row, cube=cube, grain="day", tier=tier)
+    source.publish()
+    names = ("fallbacks", "planned", "rate")
+    for by, expected in (
+        ("", [(125, 40, 0.125)]),
+        ("tier,", [(50, None, None), (75, 40, 0.125)]),
+    ):
+        rows = source.rows("F1", by=f"{by}planned_route,actual_route", **WIDE)
+        assert [tuple(row[name] for name in names) for row in rows] == expected
 
 
 def test_whole_days_are_read_by_day_and_the_rest_by_hour(source: Source) -> None:

@@ -12,10 +12,11 @@ import httpx
 import pytest
 from httpx import Response
 
-from aggregators.api import AT_ONCE, WAITING, answers_router
+from aggregators.api import answers_router
 from aggregators.database import RollupsUnavailable
 from aggregators.formats import ARROW, CSV, FORMATS, JSON, PARQUET
 from aggregators.problems import Refusal
+from aggregators.turns import AT_ONCE, WAITING
 from ingest.access.tokens import KINDS, ROLES
 from ingest.http.service import build_service
 from tests.aggregators.published_cells import DEVICES, MEASURES, NOW, Source, empty_source, fill_every_cube

@@ -64,3 +64,19 @@ def test_the_same_number_has_not_moved(source: Source) -> None:
     compared = told(source, "R1", from_="2026-11-19", to="2026-11-20", compare="previous").comparison
     assert compared is not None
     assert compared.moved == ()
+
+
+def test_a_routing_policy_appears_in_its_first_hour(source: Source) -> None:
+    """The day's cell says nothing about the hour, unless no hour of that day has a cell of the version."""
+    for version, hours in (("r1", (1, 9)), ("r2", (9, 10)), ("r3", ())):
+        row = {"policy_version": version, "tasks": 20}
+        source.cell("R2", YESTERDAY, row, cube="policy_version", grain="day")
+        for hour in hours:
+            source.cell("R2", YESTERDAY + hour * HOUR, row, cube="policy_version")
+    source.publish()
+    compared = told(
+        source, "R2", by="policy_version", from_="2026-11-19", to="2026-11-20", compare="previous"
+    ).comparison
+    assert compared is not None
+    found = {one.version: one.time - YESTERDAY for one in compared.changes if one.what == "routing_policy"}
+    assert found == {"r1": HOUR, "r2": 9 * HOUR, "r3": 0 * HOUR}

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+import aggregators.rollups
 from aggregators import batches, follow
+from aggregators import seal as sealing
 from aggregators.follow import Follower, FollowerStopped
-from aggregators.rollups import Rollups
+from aggregators.rollups import Rollups, RollupsInterrupted
+from aggregators.seal_files import DIRECTORY_NAME, numbers
 from aggregators.standing import ABSURD_RECORDS, Readability, State, Why
+from ingest.coarsen import floor_hour
 from ingest.log import Log, LogUnavailable
 from ingest.log.embedded import EmbeddedLog
 from ingest.log.memory import MemoryLog
@@ -26,6 +30,7 @@ from tests.aggregators.following import (
     clock_at,
     contents,
     drain,
+    endless,
     follow_to_the_end,
     following,
 )
@@ -273,3 +278,73 @@ async def test_cancelled_it_waits_for_the_batch(tmp_path: Path, monkeypatch: pyt
     assert follower.status().state is State.STOPPED
     assert sum(last + 1 for last in rollups.offsets().values()) == len(ENTRIES)
     rollups.close()
+
+
+async def test_what_is_drained_began_after_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is set back does not make anybody believe that what was appended since is applied."""
+    memory, clock = MemoryLog(), clock_at(12)
+    async with following(tmp_path, memory, clock=clock) as follower:
+        await drain(follower)
+        monkeypatch.setattr(clock, "now_ms", clock_at(11).now_ms)
+        await fill(memory, ENTRIES)
+        await drain(follower)
+        assert sum(last + 1 for last in follower.rollups.offsets().values()) == len(ENTRIES)
+
+
+async def test_the_time_of_the_log_is_known_after_a_restart(tmp_path: Path) -> None:
+    """A follower that finds nothing new says up to which hour the log was applied before it."""
+    memory = MemoryLog()
+    await fill(memory, ENTRIES)
+    await follow_to_the_end(tmp_path, memory)
+    async with following(tmp_path, memory) as follower:
+        await drain(follower)
+        assert follower.status().applied == 0
+        assert follower.status().applied_to == floor_hour(max(entry.timestamp for entry in ENTRIES))
+
+
+async def test_a_batch_that_takes_long_is_interrupted_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The end of the follower rolls back a batch that goes on and on, which is no fault; the next one applies it."""
+    monkeypatch.setattr(follow, "GRACE_SECONDS", 0.01)
+    memory, applying = MemoryLog(), threading.Event()
+    await fill(memory, ENTRIES)
+    rollups = Rollups.open(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(aggregators.rollups, "_store", endless(applying))
+        follower = Follower(memory, rollups, clock=clock_at(12), tiers=lambda: CATALOGUE.tiers)
+        running = asyncio.create_task(follower.run())
+        await asyncio.to_thread(applying.wait, PATIENCE_SECONDS)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            follower.stop()
+            await follower.end_work()
+            await running
+    rollups.close()
+    assert told(caplog) == []
+    with closing(Rollups.open(tmp_path)) as reopened:
+        assert reopened.offsets() == {}
+    await follow_to_the_end(tmp_path, memory)
+
+
+async def test_a_seal_that_takes_long_is_interrupted_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the follower rolls a seal back that goes on and on, and the next follower seals the same rows."""
+    monkeypatch.setattr(follow, "GRACE_SECONDS", 0.01)
+    memory, sealing_now = MemoryLog(), threading.Event()
+    await fill(memory, ENTRIES)
+    async with following(tmp_path, memory) as follower:
+        await drain(follower)
+        with monkeypatch.context() as patched:
+            patched.setattr(sealing, "let_go", endless(sealing_now))
+            sealed = asyncio.create_task(follower.seal())
+            await asyncio.to_thread(sealing_now.wait, PATIENCE_SECONDS)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await follower.end_work()
+            with pytest.raises(RollupsInterrupted):
+                await sealed
+    async with following(tmp_path, memory) as follower:
+        await drain(follower)
+        seal = await follower.seal()
+        assert seal is None or seal.number == 1
+    assert numbers(tmp_path / DIRECTORY_NAME) == [1]

@@ -20,7 +20,7 @@ from aggregators.answers import NO_UNIT, UNIT, Answer, Published, Withheld, _pla
 from aggregators.api import tell
 from aggregators.formats import ARROW, CSV, FORMATS, JSON, PARQUET, Told, encode, headers, negotiate
 from aggregators.problems import Refusal, Refused
-from aggregators.spans import naive_utc
+from aggregators.times import naive_utc
 from tests.aggregators.published_cells import DEVICES, MEASURES, NOW, Source, empty_source, fill_every_cube
 
 WIDE = {"from_": "2026-11-18", "to": "2026-11-21"}

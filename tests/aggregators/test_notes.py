@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from difflib import get_close_matches
 
 import pytest
 
+from aggregators import notes
 from ingest.operator_documents import DocumentKind
 from tests.aggregators.published_cells import NOW, Source, document, empty_source, fill_every_cube, route, told
 
@@ -84,6 +86,22 @@ def test_what_has_to_be_said(source: Source, parameters: dict[str, str], words: 
     source.publish()
     said = told(source, "R1", **parameters).notes
     assert any(words in note for note in said), said
+
+
+def test_near_names_are_looked_for_a_few_times(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many values no cell has, near names are looked for so few that nobody else has to wait for it."""
+    looked_for: list[str] = []
+
+    def looked(value: str, known: set[str]) -> list[str]:
+        looked_for.append(value)
+        return get_close_matches(value, known)
+
+    monkeypatch.setattr(notes, "get_close_matches", looked)
+    route(source, YESTERDAY, "edge", 5, grain="day")
+    source.publish()
+    said = told(source, "R1", route=",".join(["edge", *(f"egde{number}" for number in range(90))]), **WIDE).notes
+    assert any("did you mean edge?" in note for note in said)
+    assert looked_for == [f"egde{number}" for number in range(notes.MANY_UNKNOWN)]
 
 
 def test_a_plain_answer_says_nothing_more(source: Source) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from aggregators.cursors import Cursor, decode_cursor
 from aggregators.problems import Refusal, Refused
 from aggregators.question import Question, measure_named, read_question
-from aggregators.spans import Span, asked_span, iso, naive_utc, parse_time
+from aggregators.spans import Span, asked_span, iso, parse_time
+from aggregators.times import naive_utc
 from tests.aggregators.published_cells import MEASURES, NOW, NOW_MS
 
 R1, R3, F2, V2 = (MEASURES[name] for name in ("R1", "R3", "F2", "V2"))

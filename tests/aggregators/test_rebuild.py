@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from aggregators.rebuild import Rebuilt, Step, open_or_rebuild, rebuild
 from aggregators.rollups import Rollups, RollupsInUse
 from aggregators.seal import Sealer
 from aggregators.seal_files import DIRECTORY_NAME, Seal, SealDamaged, numbers, place, read_chain
+from aggregators.workshop import WORKSHOP_NAME, replace_old
 from ingest.log.embedded import EmbeddedLog
 from ingest.log.sqlite_file import FILE_NAME
 from ingest.report import Entry
@@ -299,3 +301,60 @@ async def test_one_rebuild_at_a_time(tmp_path: Path) -> None:
         (empty / "rollups.duckdb").unlink()
         await rebuild(empty, log, chain=read_chain(empty / DIRECTORY_NAME), tiers=CATALOGUE.tiers, progress=again)
     assert refused
+
+
+def test_what_an_interrupted_one_spilt_is_removed(tmp_path: Path) -> None:
+    """A directory that DuckDB left in the workshop of a process that was killed is no obstacle."""
+    (tmp_path / WORKSHOP_NAME / "rollups.duckdb.tmp").mkdir(parents=True)
+    (tmp_path / WORKSHOP_NAME / "rollups.duckdb.tmp" / "spilt").write_bytes(b"rows")
+    open_or_rebuild(tmp_path, tiers=CATALOGUE.tiers).close()
+    assert [one.name for one in tmp_path.iterdir()] == ["rollups.duckdb"]
+
+
+CHANGE_AND_DIE = """
+import os, sys
+from pathlib import Path
+from aggregators.rollups import Rollups
+rollups = Rollups.open(Path(sys.argv[1]))
+with rollups.transaction() as cursor:
+    cursor.execute("INSERT INTO parked SELECT 0, 'x', 0, 0, 'x', 0, TIMESTAMP '2026-01-01'")
+os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("renamed", range(1, 5))
+async def test_killed_while_it_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int) -> None:
+    """Killed after any of its renames, it leaves the old rollups with their last changes or the new ones, whole."""
+    directory = tmp_path / "rollups"
+    async with lived(tmp_path):
+        before = contents(directory)
+    with program(CHANGE_AND_DIE, directory) as process:
+        assert process.wait(PATIENCE_SECONDS) == 9
+    assert (directory / "rollups.duckdb.wal").stat().st_size
+    workplace = directory / WORKSHOP_NAME
+    Rollups.open(workplace).close()
+    left = [renamed]
+    rename, unlink = Path.rename, Path.unlink
+
+    def counted_down(act: Any) -> Any:
+        def instead(*arguments: Any, **options: Any) -> Any:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return act(*arguments, **options)
+
+        return instead
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", counted_down(rename))
+        patched.setattr(Path, "unlink", counted_down(unlink))
+        with pytest.raises(KeyboardInterrupt):
+            replace_old(workplace, directory)
+    open_or_rebuild(directory, tiers=CATALOGUE.tiers).close()
+    assert not [one.name for one in directory.iterdir() if "replaced" in one.name or one.name == WORKSHOP_NAME]
+    after = contents(directory)
+    if renamed < 4:
+        assert len(after.pop("parked")) == len(before.pop("parked")) + 1, "the last changes are in it"
+        assert after == before
+    else:
+        assert not any(after.values())

@@ -1,7 +1,8 @@
 """What stands in the tables, against sums made the plain way from what the devices sent.
 
 The oracle knows of the product the shape of a report and the names of its dimensions. What the gate does to a name it
-says in its own words: a name of the manifest stays, any other is `other`, and then the report's key flags do not count.
+says in its own words: a name of the manifest stays, any other is `other`, and then the report's key flags do not count;
+nor do they beside a key of `attributes`, which is a name that no schema has.
 """
 
 import dataclasses
@@ -93,11 +94,13 @@ def kept(name: str, value: Any) -> Any:
 
 
 def made_reports(name: str, random: Random) -> list[Report]:
-    """Reports, half of which say only names that the manifest has; some say a combination twice."""
+    """Reports, half of which say only names that the manifest has, most without attributes; all say a row twice."""
     reports = []
     for number in range(60):
         report = make_report(CATALOGUE.latest[name], random, now=NOW - random.randrange(2) * MS_PER_HOUR)
         rows: list[Row] = report["rows"]
+        if number % 5:
+            report["attributes"] = {}
         for row in rows:
             if "policy_version" in row:
                 row["policy_version"] = "1.4"
@@ -118,14 +121,16 @@ def test_rows_are_the_sums_of_what_was_sent(rollups: Rollups, name: str) -> None
     sums: defaultdict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for report in reports:
         altered = any(kept(field, row[field]) != row[field] for row in report["rows"] for field in dimensions)
+        altered = altered or bool(report["attributes"])
         hour = report["window_start"] // MS_PER_HOUR * MS_PER_HOUR
-        combinations = set()
+        combinations, flagged_rows = set(), set()
         for row in report["rows"]:
             combination = (hour, *(kept(field, row[field]) for field in columns))
             combinations.add(combination)
             sums[combination].update({count: row[count] for count in counts})
-            sums[combination]["key_hour"] += row["first_of_hour"] and not altered
-            sums[combination]["key_day"] += row["first_of_day"] and not altered
+            flagged_rows |= {(combination, grain) for grain in ("hour", "day") if row[f"first_of_{grain}"]}
+        for combination, grain in flagged_rows:
+            sums[combination][f"key_{grain}"] += not altered
         for combination in combinations:
             sums[combination]["report_hour"] += report["first_of_hour"]
             sums[combination]["report_day"] += report["first_of_day"]
@@ -142,84 +147,12 @@ def test_rows_are_the_sums_of_what_was_sent(rollups: Rollups, name: str) -> None
     assert sum(counted["key_hour"] for counted in sums.values()), "some reports are not altered"
 
 
-def evidence(rollups: Rollups, table: str = "route_rows") -> list[tuple[Any, ...]]:
-    """Evidence of a table, whatever its combinations: key_hour, key_day, report_hour, report_day."""
-    return rows_of(rollups, f"SELECT sum(key_hour), sum(key_day), sum(report_hour), sum(report_day) FROM {table}")  # noqa: S608  # names of this file
-
-
 FIRST = {"first_of_hour": True, "first_of_day": True, "first_of_week": True}
 
 
 def flagged(model: str | None) -> Row:
     """A row that its device flags as its first of this model."""
     return row_of("route_window", "rows", model=model, tasks=1, **FIRST)
-
-
-@pytest.mark.parametrize(
-    ("models", "keys"),
-    [
-        pytest.param([["small-chat"]], 1, id="a name of the manifest counts"),
-        pytest.param([[None]], 1, id="no name counts"),
-        pytest.param([["small-chat", "large-chat"]], 2, id="each combination counts"),
-        pytest.param([["alice-tuned"]], 0, id="an unknown name does not"),
-        pytest.param([["alice-tuned", "bob-tuned"]], 0, id="two unknown names would be one device twice"),
-        pytest.param([["alice-tuned"], ["bob-tuned"]], 0, id="nor two in two reports"),
-        pytest.param([["alice-tuned", "small-chat"]], 0, id="nor what else is in that report"),
-        pytest.param([["other"]], 1, id="folded by the device itself"),
-    ],
-)
-def test_a_device_counts_once_in_a_combination(rollups: Rollups, models: list[list[str | None]], keys: int) -> None:
-    """Flags of rows count only where the gate altered no dimension, for two altered ones may have become the same."""
-    reports = [
-        {"rows": [flagged(model) for model in rows], "device_id": "d", "attributes": {"part": str(number)}}
-        for number, rows in enumerate(models)
-    ]
-    rollups.apply(one_batch([entry_of("route_window", report) for report in reports]), RECORDS)
-    assert evidence(rollups) == [(keys, keys, 0, 0)]
-
-
-def test_the_flag_of_a_report_counts_once_in_each_combination(rollups: Rollups) -> None:
-    """A report that is its device's first counts once where three of its rows became one combination."""
-    rows = [flagged("alice-tuned"), flagged("bob-tuned"), flagged("carol-tuned"), flagged("small-chat")]
-    rollups.apply(one_batch([entry_of("route_window", {"rows": rows, **FIRST})]), RECORDS)
-    assert rows_of(rollups, "SELECT model, sum(tasks), sum(report_hour) FROM route_rows GROUP BY ALL ORDER BY ALL") == [
-        ("other", 3, 1),
-        ("small-chat", 1, 1),
-    ]
-
-
-def test_an_altered_header_alters_no_row(rollups: Rollups) -> None:
-    """A region or a name of the device that was altered does not take a row's evidence away."""
-    report = {"rows": [flagged("small-chat")], "region": "atlantis", "hostname": "h"}
-    rollups.apply(one_batch([entry_of("route_window", report)]), RECORDS)
-    assert evidence(rollups) == [(1, 1, 0, 0)]
-    assert rows_of(rollups, "SELECT region FROM route_rows") == [("other",)]
-
-
-def test_arrays_have_their_own_evidence(rollups: Rollups) -> None:
-    """A violation counts although a row beside it was altered, and rows of `planned` count by themselves."""
-    violation = row_of("route_window", "violations", rule="D1", tasks=2, **FIRST)
-    planned = row_of("fallback_window", "planned", planned_route="edge", tasks=5, **FIRST)
-    entries = [
-        entry_of("route_window", {"rows": [flagged("alice-tuned")], "violations": [violation], **FIRST}),
-        entry_of("fallback_window", {"planned": [planned]}),
-    ]
-    rollups.apply(one_batch(entries), RECORDS)
-    assert evidence(rollups, "violation_rows") == [(1, 1, 1, 1)]
-    assert evidence(rollups, "fallback_planned") == [(1, 1, 0, 0)]
-    assert rows_of(rollups, "SELECT rule, tasks FROM violation_rows") == [("D1", 2)]
-    assert rows_of(rollups, "SELECT planned_route, tasks FROM fallback_planned") == [("edge", 5)]
-
-
-def test_a_tier_without_pseudonyms_has_no_device(rollups: Rollups) -> None:
-    """Rows have the pseudonym where the tier makes one, and are one row for all devices where it does not."""
-    reports = [{"rows": [flagged("small-chat")], "device_id": f"device {number}"} for number in range(3)]
-    entries = [entry_of("route_window", report, tier=tier) for tier in ("managed", "byod") for report in reports]
-    rollups.apply(one_batch(entries), RECORDS)
-    assert rows_of(
-        rollups,
-        "SELECT tier, count(*), count(DISTINCT device), sum(key_hour) FROM route_rows GROUP BY ALL ORDER BY ALL",
-    ) == [("byod", 1, 0, 3), ("managed", 3, 3, 3)]
 
 
 def test_installations_are_counted_as_the_device_says(rollups: Rollups) -> None:
@@ -271,6 +204,10 @@ HISTOGRAMS = [
     pytest.param({"offset": 2**31 - 1, "counts": [1, 1]}, {1000: 2}, id="far above"),
     pytest.param({"offset": -(2**31), "counts": [1, 1]}, {-999: 2}, id="far below"),
     pytest.param({"counts": [-1, 2**63 - 1, 5]}, {2: 5}, id="counts that cannot be true"),
+    pytest.param(
+        {"counts": [1] * 432}, {**dict.fromkeys(range(192), 1), 1000: 240}, id="twice as long as there are buckets"
+    ),
+    pytest.param({"counts": [1] * 433, "zero_count": 1}, {}, id="longer, which cannot be true"),
     pytest.param({}, {}, id="nothing in it"),
     pytest.param(None, {}, id="none"),
 ]

@@ -29,6 +29,7 @@ from tests.aggregators.following import apply_everything, asked, clock_at, conte
 from tests.aggregators.stored_reports import CATALOGUE, START, fill, stored
 
 ENTRIES = stored(150, seed=3)
+GREATEST = 2**63 - 1
 
 
 async def applied(directory: Path) -> MemoryLog:
@@ -72,6 +73,20 @@ async def test_a_seal_changes_no_sum(tmp_path: Path) -> None:
         for table, found in before.items()
         if found
     }
+
+
+async def test_sums_that_no_number_holds_are_sealed(tmp_path: Path) -> None:
+    """Absurd counts stand at the greatest number, however often they are sealed; what nobody counted stays unknown."""
+    await applied(tmp_path)
+    with closing(Rollups.open(tmp_path)) as rollups, rollups.cursor() as cursor:
+        cursor.execute("UPDATE route_latency SET observations = ?", [GREATEST])
+        cursor.execute("UPDATE route_rows SET tasks = ?, attempts = NULL", [GREATEST])
+        cursor.execute("INSERT INTO route_latency FROM route_latency")
+        cursor.execute("INSERT INTO route_rows FROM route_rows")
+    with sealing(tmp_path) as seal:
+        assert seal() is not None
+    assert asked(tmp_path, "SELECT DISTINCT observations FROM route_latency") == [(GREATEST,)]
+    assert asked(tmp_path, "SELECT DISTINCT tasks, attempts FROM route_rows") == [(GREATEST, None)]
 
 
 async def test_what_a_seal_says(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregators.cubes import prepare
-from aggregators.suppress import Cell, Evidence, Round, Shown, lower_bound, next_round, verdict
 from tests.aggregators.hand_made import OfK, Publisher, Row, fresh_rollups, insert
+from tests.aggregators.suppression import Cell, Evidence, Round, Shown, lower_bound, next_round, verdict
 
 K = 3
 RULES = ("undisclosed", "consent_denied")

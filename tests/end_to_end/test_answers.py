@@ -174,11 +174,13 @@ def test_a_publication_that_is_not_understood(gate: RunningGate, body: bytes) ->
 
 
 def test_a_publication_of_what_is_over(gate: RunningGate) -> None:
-    """A publication without the open hour is answered by what it did, and one that has nothing to do by nothing."""
+    """A publication without the open hour is answered by what it did, one with nothing to do by the one before."""
     headers = {"authorization": f"Bearer {gate.roles['operator']}"}
     answers = [gate.request("POST", "/v1/publications", b"", headers) for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 200]
-    assert answers[1].document == {}
+    assert answers[0].document["number"] > 0
+    assert answers[1].document == answers[0].document
+    assert gate.ask("/v1/status").document["publication"] == answers[0].document
 
 
 def test_a_name_of_the_manifest_is_kept(tmp_path: Path) -> None:

@@ -70,9 +70,11 @@ def test_records_that_are_absurd(tmp_path: Path) -> None:
             lambda: (found := gate.get("/readyz/answers").document)["state"] == "stopped" and found, "it has stopped"
         )
         assert (stopped["status"], stopped["why"]) == ("not ready", "too_many_unreadable")
-        assert "tidegate rebuild" in stopped["detail"]
+        assert "detail" not in stopped, "it may name a path, and nobody showed a token"
+        assert "tidegate rebuild" in gate.ask("/v1/status").document["follower"]["detail"]
         assert gate.get("/readyz/answers").status == 503
         eventually(lambda: gate.get("/readyz").status == 200, "the gate is ready")
+        assert gate.get("/readyz").document["answers"].keys() == {"state", "why", "lag"}
         assert gate.get("/readyz").document["answers"]["state"] == "stopped"
         post_all(gate)
         assert gate.metrics()['tidegate_follower_state{state="stopped"}'] == 1
@@ -99,6 +101,17 @@ def test_rollups_that_are_gone(tmp_path: Path, also: str) -> None:
         assert gate.ask(R1).document["rows"] == before
         assert answered(gate) == before
         assert gate.ask("/v1/status").document["follower"]["applied"] == DEVICES
+
+
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    """Where no rollups can be made, the refusal says so without a traceback, and that ingest alone may still start."""
+    tiers = tier_files(tmp_path / "tiers")
+    (tmp_path / "data").mkdir(mode=0o700)
+    rollups(tmp_path).write_bytes(b"a file where the directory should be")
+    code, said = refused_start(tmp_path, tiers=tiers, only=None)
+    assert code == 1
+    assert "--only ingest" in said
+    assert "Traceback" not in said
 
 
 def test_rollups_that_are_damaged(tmp_path: Path) -> None:

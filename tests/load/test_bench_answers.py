@@ -7,7 +7,7 @@ import pytest
 
 from aggregators.measures import load_measures
 from aggregators.rollups import Rollups
-from aggregators.spans import naive_utc
+from aggregators.times import naive_utc
 from load.answer_once import QUESTIONS, ask
 from load.answers_part import Answered, AnswersFigures
 from load.fleet_log import ROLLUPS_NAME, StoredFleet, store_fleet

@@ -30,6 +30,7 @@ def test_the_commands_of_this_release() -> None:
         ("demo",),
         ("fleet",),
         ("ask",),
+        ("rebuild",),
         ("strip",),
         ("log", "tail"),
         ("log", "stats"),

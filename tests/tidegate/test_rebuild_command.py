@@ -25,7 +25,7 @@ async def data(tmp_path: Path) -> Path:
     log = EmbeddedLog(tmp_path / LOG_DIRECTORY)
     await fill(log, ENTRIES)
     async with following(tmp_path / ROLLUPS_DIRECTORY, log) as follower:
-        await follower.drained(since_ms=2**60, timeout=PATIENCE_SECONDS)
+        await follower.drained(timeout=PATIENCE_SECONDS)
         await follower.seal()
     await log.close()
     return tmp_path

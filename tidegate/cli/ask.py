@@ -175,7 +175,8 @@ def _before(until: str | None, last: int, bucket: str | None) -> str:
     from datetime import timedelta
 
     from aggregators.problems import Refused
-    from aggregators.spans import ceiling, iso, naive_utc, parse_time
+    from aggregators.spans import ceiling, iso, parse_time
+    from aggregators.times import naive_utc
     from ingest.clock import SystemClock
 
     if until is None:

@@ -9,7 +9,7 @@ The last two need the product to have ended: one process at a time has the rollu
 import asyncio
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,6 +60,8 @@ class Run:
     steps: Steps
     account: Account = field(default_factory=Account)
     outputs: dict[str, Place] = field(default_factory=dict)
+    complete_to: list[int] = field(default_factory=list)
+    """Of each publication, in order."""
     mismatches: list[str] = field(default_factory=list)
     searched: Searched = field(default_factory=lambda: Searched((), (), ()))
     began: float = field(default_factory=time.monotonic)
@@ -74,7 +76,9 @@ class Run:
                 self.trial.truths  # noqa: B018  # it is kept
             with self.steps.step("Holding the answers against it"):
                 received = received_from, SystemClock().now_ms()
-                self.mismatches += self.trial.answers_mismatches(product.url, self.stage.readers, received=received)
+                self.mismatches += self.trial.answers_mismatches(
+                    product.url, self.stage.readers, received=received, complete_to=self.complete_to
+                )
             ask(product, self)
 
     async def _post(self, product: ChildGate) -> None:
@@ -95,8 +99,8 @@ class Run:
             raise KeyboardInterrupt
         posting.result()
 
-    def _publish(self, product: ChildGate) -> Mapping[str, object]:
-        return publish_everything(product.url, self.stage.readers["operator"])
+    def _publish(self, product: ChildGate) -> None:
+        self.complete_to.append(publish_everything(product.url, self.stage.readers["operator"]))
 
     @contextmanager
     def _told_why(self, product: ChildGate) -> Iterator[None]:

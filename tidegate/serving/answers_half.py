@@ -4,6 +4,7 @@ Nothing here stops a gate in the same process: a follower that stops is told in 
 every answer.
 """
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ class AnswersHalf:
         self._publications = Publications(
             self._follower, rulebook, clock=clock, settle_ms=round(settings.settle_seconds * 1000)
         )
+        self._publications.take_up(rollups)
         self._following = Background()
         self._others = Background()
 
@@ -98,10 +100,9 @@ class AnswersHalf:
         status = self._follower.status()
         running = status.state in (State.FOLLOWING, State.CATCHING_UP)
         ready = running and not self._behind()
-        more = standing(status)
-        if running and not ready and not more["detail"]:
-            more["detail"] = f"The newest {status.lag} records or more of the log are not applied yet."
-        return Readiness(ready, more)
+        # Not the detail, which may name a path of this machine: nobody shows a token here.
+        shown = standing(status)
+        return Readiness(ready, {name: shown[name] for name in ("state", "why", "lag")})
 
     async def start(self) -> None:
         """Begin to follow the log and to publish."""
@@ -119,10 +120,9 @@ class AnswersHalf:
         self._follower.stop()
 
     async def finish(self) -> None:
-        """Wait until the follower and a publication that is under way have ended."""
+        """End the follower, and what is under way: what takes long is interrupted, and made again after the start."""
         self._follower.stop()
-        await self._others.cancel()
-        await self._following.done()
+        await asyncio.gather(self._others.cancel(), self._following.done(), self._follower.end_work())
 
     async def close(self) -> None:
         """Close rollups and log; queries that are still running are interrupted."""
@@ -154,5 +154,5 @@ class AnswersHalf:
 def _opened(directory: Path, policies: Policies) -> Rollups:
     try:
         return open_or_rebuild(directory, tiers=policies.catalogue.tiers)
-    except (RollupsUnavailable, SealDamaged, PublicationDamaged) as error:
+    except (RollupsUnavailable, SealDamaged, PublicationDamaged, OSError) as error:
         raise CannotAnswer(f"{error}\nUntil then reports can be taken with --only ingest.") from None

@@ -1,8 +1,8 @@
 -- The published cells of one cube over a span, added up over tiers and time as far as was asked, then read by the
 -- measure's own query. Filters stand behind that query, for a share needs the cells that are filtered away.
 WITH chosen AS (
-  SELECT {start} AS "start", {stored}
-  FROM {table}
+  SELECT {start} AS "start", {stored} {each}
+  FROM {table} AS cell
   WHERE cube = $cube AND ({spans})
 ),
 added AS (

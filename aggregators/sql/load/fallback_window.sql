@@ -14,8 +14,8 @@ in_report AS (
     sum(counted(row.tasks)) AS tasks, sum(counted(row.succeeded)) AS succeeded, sum(counted(row.degraded)) AS degraded,
     sum(counted(row.bytes_moved)) AS bytes_moved, sum(counted(row.seconds_in_fallback)) AS seconds_in_fallback,
     sum(counted(row.returns)) AS "returns", sum(counted(row.canary_returns)) AS canary_returns,
-    count(*) FILTER (row.first_of_hour AND NOT rows_altered) AS key_hour,
-    count(*) FILTER (row.first_of_day AND NOT rows_altered) AS key_day
+    bool_or(row.first_of_hour AND NOT rows_altered) AS key_hour,
+    bool_or(row.first_of_day AND NOT rows_altered) AS key_day
   FROM each
   GROUP BY ALL
 )
@@ -24,7 +24,8 @@ SELECT
   data_class, planned_route, actual_route, fallback_reason, consent, disclosed,
   sum(tasks), sum(succeeded), sum(degraded), sum(bytes_moved), sum(seconds_in_fallback), sum("returns"),
   sum(canary_returns),
-  sum(key_hour), sum(key_day), count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
+  count(*) FILTER (key_hour), count(*) FILTER (key_day),
+  count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
 FROM in_report
 GROUP BY ALL;
 
@@ -51,13 +52,14 @@ in_report AS (
   SELECT
     ordinal, hour, tier, region, hardware_tier, device_id, first_of_hour, first_of_day, row.planned_route,
     sum(counted(row.tasks)) AS tasks,
-    count(*) FILTER (row.first_of_hour AND NOT planned_altered) AS key_hour,
-    count(*) FILTER (row.first_of_day AND NOT planned_altered) AS key_day
+    bool_or(row.first_of_hour AND NOT planned_altered) AS key_hour,
+    bool_or(row.first_of_day AND NOT planned_altered) AS key_day
   FROM each
   GROUP BY ALL
 )
 SELECT
   segment_now(), hour, tier, region, hardware_tier, device_id, planned_route, sum(tasks),
-  sum(key_hour), sum(key_day), count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
+  count(*) FILTER (key_hour), count(*) FILTER (key_day),
+  count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
 FROM in_report
 GROUP BY ALL;

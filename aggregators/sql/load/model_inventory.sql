@@ -17,8 +17,8 @@ in_report AS (
     sum(counted(row.checksum_failures)) AS checksum_failures,
     sum(counted(row.bytes_downloaded)) AS bytes_downloaded, sum(counted(row.bytes_wasted)) AS bytes_wasted,
     count(*) FILTER (row.first_of_hour) AS rows_hour, count(*) FILTER (row.first_of_day) AS rows_day,
-    count(*) FILTER (row.first_of_hour AND NOT rows_altered) AS key_hour,
-    count(*) FILTER (row.first_of_day AND NOT rows_altered) AS key_day
+    bool_or(row.first_of_hour AND NOT rows_altered) AS key_hour,
+    bool_or(row.first_of_day AND NOT rows_altered) AS key_day
   FROM each
   GROUP BY ALL
 )
@@ -27,6 +27,7 @@ SELECT
   model, version, digest, "precision", runtime, state, removal, wanted_version, serving,
   sum(tasks), sum(fallbacks), sum(crashes), sum(downloads), sum(signature_failures), sum(checksum_failures),
   sum(bytes_downloaded), sum(bytes_wasted), sum(rows_hour), sum(rows_day),
-  sum(key_hour), sum(key_day), count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
+  count(*) FILTER (key_hour), count(*) FILTER (key_day),
+  count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
 FROM in_report
 GROUP BY ALL;

@@ -1,5 +1,6 @@
 -- `reports`: route_window reports that were counted for the first time. Grouped twice: a report counts once in each
--- combination, however many of its rows are in it once the gate has coarsened them.
+-- combination, however many of its rows are in it once the gate has coarsened them. So do the flags of those rows: a
+-- device that flags equal rows twice is one device.
 
 INSERT INTO route_rows
 WITH each AS (
@@ -23,8 +24,8 @@ in_report AS (
     sum(counted(row.citations_present)) AS citations_present,
     sum(counted(row.tokens_in)) AS tokens_in, sum(counted(row.tokens_out)) AS tokens_out,
     sum(counted(row.bytes_sent)) AS bytes_sent,
-    count(*) FILTER (row.first_of_hour AND NOT rows_altered) AS key_hour,
-    count(*) FILTER (row.first_of_day AND NOT rows_altered) AS key_day
+    bool_or(row.first_of_hour AND NOT rows_altered) AS key_hour,
+    bool_or(row.first_of_day AND NOT rows_altered) AS key_day
   FROM each
   GROUP BY ALL
 )
@@ -36,7 +37,8 @@ SELECT
   sum(tasks), sum(attempts), sum(succeeded), sum(refused), sum(degraded), sum(offline), sum(cold_starts),
   sum(contract_checked), sum(contract_valid), sum(citations_expected), sum(citations_present),
   sum(tokens_in), sum(tokens_out), sum(bytes_sent),
-  sum(key_hour), sum(key_day), count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
+  count(*) FILTER (key_hour), count(*) FILTER (key_day),
+  count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
 FROM in_report
 GROUP BY ALL;
 
@@ -72,13 +74,14 @@ in_report AS (
   SELECT
     ordinal, hour, tier, region, hardware_tier, device_id, first_of_hour, first_of_day, row.rule,
     sum(counted(row.tasks)) AS tasks,
-    count(*) FILTER (row.first_of_hour AND NOT violations_altered) AS key_hour,
-    count(*) FILTER (row.first_of_day AND NOT violations_altered) AS key_day
+    bool_or(row.first_of_hour AND NOT violations_altered) AS key_hour,
+    bool_or(row.first_of_day AND NOT violations_altered) AS key_day
   FROM each
   GROUP BY ALL
 )
 SELECT
   segment_now(), hour, tier, region, hardware_tier, device_id, rule, sum(tasks),
-  sum(key_hour), sum(key_day), count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
+  count(*) FILTER (key_hour), count(*) FILTER (key_day),
+  count(*) FILTER (first_of_hour), count(*) FILTER (first_of_day)
 FROM in_report
 GROUP BY ALL;

@@ -13,28 +13,48 @@
 
 -- cells
 -- A gate numbers its records without gaps, and repeats the number of a record whose append was not confirmed: the one
--- with the greatest place counts. What is missing between two numbers is unknown, and belongs to no tier.
-WITH newest AS (
-  SELECT gate, sequence, max(place) AS place, max_by(to_time, place) AS to_time FROM gate_spans GROUP BY ALL
+-- with the greatest place counts. What is missing between two numbers is unknown, and belongs to no tier. A record is
+-- kept for each second, so only those that tell of `hours`, which are looked at, are compared with others.
+WITH told AS (
+  SELECT * FROM gate_outcomes SEMI JOIN hours ON hours.hour = gate_outcomes.received
+),
+touched AS (
+  SELECT gate, sequence FROM told
+  UNION
+  SELECT gate, sequence FROM gate_spans SEMI JOIN hours ON hours.hour = date_trunc('hour', gate_spans.to_time)
+),
+newest AS (
+  SELECT gate, sequence, max(place) AS place, max_by(to_time, place) AS to_time
+  FROM gate_spans SEMI JOIN touched USING (gate, sequence)
+  GROUP BY ALL
+),
+after_a_gap AS (
+  SELECT gate, sequence, to_time
+  FROM newest
+  WHERE sequence > 0
+    AND NOT EXISTS (SELECT 1 FROM gate_spans AS one WHERE one.gate = newest.gate AND one.sequence = newest.sequence - 1)
 ),
 counted AS (
   -- 0 and not left out, so that a cell that was published before the repetition came in goes down to it.
   SELECT
-    outcomes.received AS hour, outcomes.tier, outcomes.outcome,
-    CASE WHEN outcomes.place = newest.place THEN outcomes.reports ELSE 0 END AS reports
-  FROM gate_outcomes AS outcomes
+    told.received AS hour, told.tier, told.outcome,
+    CASE WHEN told.place = newest.place THEN told.reports ELSE 0 END AS reports
+  FROM told
   JOIN newest USING (gate, sequence)
   UNION ALL
   SELECT received, tier, 'stored', accepted FROM receipts WHERE accepted > 0
   UNION ALL
   SELECT received, tier, 'duplicate', duplicates FROM receipts WHERE duplicates > 0
   UNION ALL
-  SELECT date_trunc('hour', to_time), 'all', 'unknown_spans', missing
-  FROM (
-    SELECT to_time, sequence - 1 - lag(sequence, 1, -1) OVER (PARTITION BY gate ORDER BY sequence) AS missing
-    FROM newest
-  ) AS gaps
-  WHERE missing > 0
+  -- What is before the first number kept of a gate was let go of, or never came: it counts, from 0, unless that record is
+  -- one of the first day kept and a month of them has passed, for then nobody can tell any more.
+  SELECT date_trunc('hour', after_a_gap.to_time), 'all', 'unknown_spans',
+    after_a_gap.sequence - 1 - coalesce(before.sequence, -1)
+  FROM after_a_gap
+  ASOF LEFT JOIN gate_spans AS before ON before.gate = after_a_gap.gate AND before.sequence < after_a_gap.sequence
+  WHERE before.sequence IS NOT NULL
+    OR after_a_gap.to_time >= (SELECT date_trunc('day', min(to_time)) + INTERVAL 1 DAY FROM gate_spans)
+    OR (SELECT max(to_time) - min(to_time) FROM gate_spans) < INTERVAL 30 DAY
 )
 SELECT
   hour, tier, outcome, reports,

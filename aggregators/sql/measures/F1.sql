@@ -29,11 +29,25 @@ SELECT
   device, key, key_{grain}, report_{grain}
 FROM keyed_fallback_planned
 
+-- each
+-- The base may be withheld for one hour and tier and shown for another. A rate is made of those that show theirs: other
+-- fallbacks would count without the tasks that they are a part of.
+CASE
+  WHEN (actual_route IS NULL AND fallback_reason IS NULL)
+    OR bool_or('(planned)' IN (actual_route, fallback_reason)) OVER (
+      PARTITION BY cell.grain, cell.start, cell.tier, planned_route, region
+    )
+  THEN fallbacks
+END AS of_base,
+CASE
+  WHEN (actual_route IS NULL AND fallback_reason IS NULL) OR '(planned)' IN (actual_route, fallback_reason) THEN planned
+END AS base
+
 -- answer
-SELECT * FROM (
+SELECT {asked}, fallbacks, planned, of_base / nullif(planned, 0) AS rate
+FROM (
   SELECT
-    {asked}, fallbacks, sum(planned) OVER (PARTITION BY {within:actual_route,fallback_reason})::BIGINT AS planned,
-    fallbacks / nullif(sum(planned) OVER (PARTITION BY {within:actual_route,fallback_reason}), 0) AS rate
+    {asked}, fallbacks, of_base, sum(base) OVER (PARTITION BY {within:actual_route,fallback_reason}) AS planned
   FROM cells
 ) AS answered
 WHERE concat_ws(' ', {asked}) NOT LIKE '%(planned)%'

@@ -1,4 +1,4 @@
--- What happens to a cell; aggregators/suppress.py says the same in Python, and a test holds the two equal.
+-- What happens to a cell; tests/aggregators/suppression.py says the same in Python, and a test holds the two equal.
 -- shown: the bound with which its values are published, NULL where they are not. k is 0 where nothing is suppressed.
 CREATE OR REPLACE TEMP MACRO verdict(bound, k, shown, differs, banded, band_shown) AS
   CASE

@@ -44,9 +44,9 @@ PRICES: dict[str, Any] = {
 }
 
 
-def device(index: int, tier: str = "managed", **said: Any) -> Device:
-    """A laptop in the north whose person agreed to everything."""
-    named = Identifiers(f"machine-{index}", "account", "mail", "host", "serial", "192.0.2.1", (("asset", "blue"),))
+def device(index: int, tier: str = "managed", *, attributes: tuple[tuple[str, str], ...] = (), **said: Any) -> Device:
+    """A laptop in the north whose person agreed to everything; `attributes` are names and values of its agent's own."""
+    named = Identifiers(f"machine-{index}", "account", "mail", "host", "serial", "192.0.2.1", attributes)
     plain = {
         "index": index,
         "tier": tier,

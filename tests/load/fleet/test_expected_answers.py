@@ -48,7 +48,20 @@ def test_a_fallback_rate_has_its_base_in_a_cell_of_its_own() -> None:
     }
     assert rows("F1", ("planned_route", "actual_route"), shown) == {
         (0, "managed", "edge", "managed_cloud"): {"fallbacks": 2, "planned": 8, "rate": 0.25},
-        (0, "managed", "non_ai", "managed_cloud"): {"fallbacks": 2, "planned": 0, "rate": None},
+        (0, "managed", "non_ai", "managed_cloud"): {"fallbacks": 2, "planned": None, "rate": None},
+    }
+
+
+def test_fallbacks_without_their_base_are_in_no_rate_of_all_tiers() -> None:
+    """A tier whose base is withheld is in the sum of fallbacks and not in the rate."""
+    name = CubeName("F1", ("planned_route", "actual_route"), "hour")
+    shown: Shown = {
+        (0, "byod", "edge", "queued"): cell(fallbacks=50, planned=0),
+        (0, "managed", "edge", "queued"): cell(fallbacks=5, planned=0),
+        (0, "managed", "edge", "(planned)"): cell(fallbacks=0, planned=40),
+    }
+    assert rows("F1", name.dims, of_all_tiers(name, shown)) == {
+        (0, "all", "edge", "queued"): {"fallbacks": 55, "planned": 40, "rate": 0.125}
     }
 
 
@@ -88,11 +101,12 @@ def test_what_is_beyond_the_greatest_bucket_is_named() -> None:
 def test_tiers_are_added_up() -> None:
     """Without the tier, values are summed and observations put together."""
     added = of_all_tiers(
+        CubeName("R4", ("route",), "hour"),
         {
             (0, "managed", "edge"): cell({"latency": [1]}, tasks=1),
             (0, "byod", "edge"): cell({"latency": [2]}, tasks=2),
             (0, "byod", "on_device"): cell({"latency": []}, tasks=4),
-        }
+        },
     )
     edge = added[0, "all", "edge"]
     assert edge is not None

@@ -7,6 +7,8 @@ from load.fleet.truth_cells import Cell, CubeName, Truth
 
 PLAIN = CubeName("R3", (), "hour")
 BANDED = CubeName("F2", ("rule",), "day")
+DAILY = CubeName("R3", (), "day")
+DAY_MS = 86_400_000
 
 
 def said(name: CubeName, tasks: int, devices: int, *, seen: tuple[int, ...] = ()) -> Truth:
@@ -16,7 +18,7 @@ def said(name: CubeName, tasks: int, devices: int, *, seen: tuple[int, ...] = ()
 
 def published(*phases: Truth) -> Published:
     """What is published after these, one after the other."""
-    return publish(phases, {"managed": 5, "byod": 10})
+    return publish(phases, {"managed": 5, "byod": 10}, complete_to=[DAY_MS] * len(phases))
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,15 @@ def test_a_band_becomes_a_number() -> None:
     cell = found.cells[BANDED][0, "managed"]
     assert cell is not None
     assert cell.values == {"tasks": 7}
+
+
+def test_a_day_is_published_once_it_is_over() -> None:
+    """Before that it has no cell and nothing is counted as withheld; an hour is shown at any time."""
+    hour, few = said(PLAIN, 9, 5), said(DAILY, 9, 4)
+    before = publish([hour | few], {"managed": 5}, complete_to=[DAY_MS - 1])
+    assert (set(before.cells[PLAIN]), set(before.cells[DAILY])) == ({(0, "managed")}, set())
+    assert (DAILY, "managed") not in before.withheld
+    after = publish([said(DAILY, 9, 5), said(DAILY, 12, 7)], {"managed": 5}, complete_to=[DAY_MS - 1, DAY_MS])
+    cell = after.cells[DAILY][0, "managed"]
+    assert cell is not None
+    assert cell.values == {"tasks": 12}

@@ -58,7 +58,8 @@ def test_posts_over_full_hours(tmp_path: Path) -> None:
     product = after_three_hours(trial, tmp_path)
     with product.serving() as url:
         received = fleet.end_ms, product.now_ms() + 1
-        assert trial.answers_mismatches(url, TOKENS, received=received) == []
+        complete_to = [fleet.end_ms + hours * HOUR_MS for hours in (1, 2)]
+        assert trial.answers_mismatches(url, TOKENS, received=received, complete_to=complete_to) == []
     product.close()
     file = tmp_path / "rollups.duckdb"
     assert trial.rollups_mismatches(file) == []

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from load.fleet.truth_cells import Flags, Row, Window, devices
 from load.fleet.truth_windows import round_to_two
 from tests.load.fleet.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NINE, cube, device, fleet, proven, task, values
 
@@ -100,13 +101,13 @@ def test_flags_prove_the_devices_of_one_combination() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "devices"),
+    ("version", "count"),
     [
         pytest.param("3.2.1", 2, id="as it is kept: the row's flag counts in a report that is not the first"),
         pytest.param("3.2.1.9", 1, id="shortened by the gate: only the flags of first reports count"),
     ],
 )
-def test_an_altered_combination_is_proven_by_first_reports_alone(version: str, devices: int) -> None:
+def test_an_altered_combination_is_proven_by_first_reports_alone(version: str, count: int) -> None:
     """Two combinations may have become one, so their flags could count a device twice and prove nothing."""
     tasks = [
         *(task(0, NINE + 1, policy_version=version) for _ in range(3)),
@@ -114,7 +115,35 @@ def test_an_altered_combination_is_proven_by_first_reports_alone(version: str, d
         *(task(1, NINE + 10 * MINUTE, policy_version=version) for _ in range(3)),
     ]
     found = cube(fleet([device(0, "byod"), device(1, "byod")], tasks), "R1", "route")
-    assert proven(found) == {(NINE, "byod", "on_device"): devices, (NINE, "byod", "edge"): 1}
+    assert proven(found) == {(NINE, "byod", "on_device"): count, (NINE, "byod", "edge"): 1}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "count"),
+    [pytest.param((), 2, id="none"), pytest.param((("asset", "blue"),), 1, id="a name that the agent made up")],
+)
+def test_names_that_an_agent_made_up_leave_first_reports_alone(
+    attributes: tuple[tuple[str, str], ...], count: int
+) -> None:
+    """The device may tell its rows apart by what the gate does not know, so their flags prove nothing in any array."""
+    tasks = [
+        *(task(0, NINE + 1, planned_route="edge", actual_route="on_device") for _ in range(3)),
+        *(task(1, NINE + 1, actual_route="edge") for _ in range(3)),
+        *(task(1, NINE + 10 * MINUTE, planned_route="edge", actual_route="on_device") for _ in range(3)),
+    ]
+    of = fleet([device(index, "byod", attributes=attributes) for index in range(2)], tasks)
+    assert proven(cube(of, "R1", "route"))[NINE, "byod", "on_device"] == count
+    assert proven(cube(of, "F1", "planned_route"))[NINE, "byod", "edge"] == count
+
+
+def test_a_report_proves_one_device_however_often_it_flags() -> None:
+    """Rows of one report that are one combination count once, although each carries the flag; reports count apart."""
+    always, never = Flags(hour=True, day=True), Flags(hour=False, day=False)
+    rows = [
+        Row(Window(of, "route_window", NINE), NINE, "byod", None, "same", {}, {}, key_first=always, report_first=never)
+        for of in (0, 0, 0, 1)
+    ]
+    assert (devices(rows, "hour"), devices(rows, "day")) == (2, 2)
 
 
 def test_a_day_proves_a_device_once() -> None:

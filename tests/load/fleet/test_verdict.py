@@ -68,9 +68,10 @@ def everything(truths: list[Truth]) -> Truth:
 
 
 @pytest.fixture(scope="module")
-def published(truths: list[Truth]) -> Published:
+def published(truths: list[Truth], fleet: Fleet) -> Published:
     """What two publications show of the truth."""
-    return publish(truths, {tier: policy.k for tier, policy in policies().items()})
+    k = {tier: policy.k for tier, policy in policies().items()}
+    return publish(truths, k, complete_to=[fleet.end_ms, fleet.end_ms])
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,7 @@ def asked(
             tokens=TOKENS,
             windows=(fleet.start_ms, fleet.end_ms),
             received=(product.now_ms() - DAY_MS, product.now_ms() + DAY_MS),
+            complete_to=fleet.end_ms,
             published=published,
             remarks=remarks,
             receipts=receipts,

@@ -1,7 +1,7 @@
 """The rule of suppression, in full: which cells appear, change, wait or are withheld; pure, over plain rows.
 
-Publication applies it in SQL, over whole cubes at once (`sql/publish/cells.sql`, `sql/publish/suppress.sql`); this is
-what a reader reads and what the tests hold the SQL against, case by case and as a whole.
+Publication applies it in SQL, over whole cubes at once (`cells.sql` and `suppress.sql` in `aggregators/sql/publish/`);
+this is what a reader reads and what the tests hold the SQL against, case by case and as a whole.
 
 Rules:
 
@@ -24,7 +24,7 @@ Verdict = Literal["published", "banded", "stays", "waits", "withheld"]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one row says about the devices behind it, as `sql/tables.sql` describes the columns."""
+    """What one row says about the devices behind it, as `aggregators/sql/tables.sql` describes the columns."""
 
     device: str | None
     key: Hashable
