@@ -145,13 +145,13 @@ class _Asker:
                 (
                     row["tier"],
                     row["rule"],
-                    f"between {row['band'].replace(' to ', ' and ')}" if row["band"] else _number(row["tasks"]),
+                    f"{row['band']} devices" if row["band"] else _number(row["tasks"]),
                     _number(by_day.get((day, row["tier"], row["rule"]))),
                 )
                 for row in document["rows"]
                 if row["start"][:10] == day
             ),
-            why="Claimed by the devices themselves. These are never left out: of fewer than k devices a range is told."
+            why="Claimed by the devices themselves. Never left out: below k the number of devices is told as a range."
             + _left_out(document),
         )
 
