@@ -2,13 +2,15 @@
 
 import http.client
 import random
+import signal
 import struct
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 
 from schemas.catalogue import Catalogue
 from tests.end_to_end.reports import Reports
-from tests.running_gate import RunningGate
+from tests.running_gate import RunningGate, eventually
 
 BATCH = 5
 
@@ -61,3 +63,15 @@ class Repeater(Client):
         if self.accepted and self._random.random() < 0.3:
             return self._random.choices(self.accepted, k=self._random.choice((1, BATCH)))
         return super().ids()
+
+
+def killed_while_posting(gate: RunningGate, clients: Sequence[Client], *, after: float) -> None:
+    """Let the clients post, kill the gate `after` seconds from its first answer, and wait until they have ended."""
+    for client in clients:
+        client.start()
+    eventually(lambda: any(client.accepted for client in clients), "a report was accepted")
+    # Not a wait for something to happen: the moment is what is drawn.
+    threading.Event().wait(after)
+    gate.stop(signal.SIGKILL)
+    for client in clients:
+        client.join()

@@ -1,9 +1,7 @@
 """kill -9 at a random moment, twenty times: what was answered with 202 is in the log once, and nothing half-written."""
 
 import random
-import signal
 import sqlite3
-import threading
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +11,8 @@ import pytest
 from ingest.log.sqlite_file import FILE_NAME
 from ingest.records import GATES_OWN
 from schemas.catalogue import Catalogue, load_catalogue
-from tests.end_to_end.posting import BATCH, Client
-from tests.running_gate import change_tier, eventually, running_gate, tier_files
+from tests.end_to_end.posting import BATCH, Client, killed_while_posting
+from tests.running_gate import change_tier, running_gate, tier_files
 from tidegate.settings import LOG_DIRECTORY
 
 LIVES = 20
@@ -27,14 +25,7 @@ def one_life(folder: Path, tiers: Path, catalogue: Catalogue, moments: random.Ra
     """Start a gate, let clients post, and kill it at a random moment after its first answers."""
     with running_gate(folder, tiers=tiers) as gate:
         clients = [Client(gate, catalogue, moments.randrange(2**32)) for _ in range(CLIENTS)]
-        for client in clients:
-            client.start()
-        eventually(lambda: any(client.accepted for client in clients), "a report was accepted")
-        # Not a wait for something to happen: the moment is what is drawn.
-        threading.Event().wait(moments.uniform(0, LONGEST_LIFE_SECONDS))
-        gate.stop(signal.SIGKILL)
-        for client in clients:
-            client.join()
+        killed_while_posting(gate, clients, after=moments.uniform(0, LONGEST_LIFE_SECONDS))
     return clients
 
 

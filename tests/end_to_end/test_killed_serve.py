@@ -4,8 +4,6 @@ What the log holds at the end says what the rollups have to hold: the log is the
 """
 
 import random
-import signal
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +15,8 @@ from aggregators.database import FILE_NAME
 from ingest.records import GATES_OWN
 from ingest.report import Entry
 from schemas.catalogue import Catalogue, load_catalogue
-from tests.end_to_end.posting import Client, Repeater
-from tests.running_gate import RunningGate, change_tier, eventually, running_gate, tier_files
+from tests.end_to_end.posting import Client, Repeater, killed_while_posting
+from tests.running_gate import RunningGate, change_tier, running_gate, tier_files
 from tidegate.settings import ROLLUPS_DIRECTORY
 
 LIVES, MANY_LIVES = 5, 50
@@ -38,14 +36,7 @@ def one_life(folder: Path, tiers: Path, catalogue: Catalogue, moments: random.Ra
     with running_gate(folder, tiers=tiers, only=None, publish_every_seconds=0.3, settle_seconds=0) as gate:
         makers = [Client, *[Repeater] * (CLIENTS - 1)]
         clients = [make(gate, catalogue, moments.randrange(2**32)) for make in makers]
-        for client in clients:
-            client.start()
-        eventually(lambda: any(client.accepted for client in clients), "a report was accepted")
-        # Not a wait for something to happen: the moment is what is drawn.
-        threading.Event().wait(moments.uniform(0, LONGEST_LIFE_SECONDS))
-        gate.stop(signal.SIGKILL)
-        for client in clients:
-            client.join()
+        killed_while_posting(gate, clients, after=moments.uniform(0, LONGEST_LIFE_SECONDS))
     return clients
 
 
