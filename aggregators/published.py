@@ -9,7 +9,6 @@ Rules:
 * the files hold what no answer shows, the lower bound of the devices in a cell: folders are 0700 and files 0600.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aggregators.seal_files import digest, sync_file
 from ingest.state_file import sync_directory
 
 INDEX = "publication.json"
@@ -72,14 +72,13 @@ def finish(draft: Path, directory: Path, *, number: int, at: datetime, complete_
     """Gives the publication in `draft` its index and its name; it is durable once this returns. Raises OSError."""
     digests = {}
     for file in sorted(draft.iterdir()):
-        file.chmod(0o600)
-        digests[file.name] = _digest(file)
-        _sync(file)
+        digests[file.name] = digest(file)
+        sync_file(file)
     index = PublicationFile(format=1, number=number, at=at, complete_to=complete_to, files=digests)
     text = json.dumps(index.model_dump(mode="json"), indent=1) + "\n"
     (draft / INDEX).touch(mode=0o600)
     (draft / INDEX).write_text(text, encoding="utf-8")
-    _sync(draft / INDEX)
+    sync_file(draft / INDEX)
     sync_directory(draft)
     draft.rename(folder(directory, number))
     sync_directory(directory)
@@ -96,24 +95,14 @@ def verified(directory: Path, number: int) -> PublicationFile:
         raise _damaged(place / INDEX, "cannot be read as the index of a publication") from None
     if index.number != number:
         raise _damaged(place / INDEX, "belongs to another publication")
-    for name, digest in index.files.items():
+    for name, expected in index.files.items():
         try:
-            found = _digest(place / name)
+            found = digest(place / name)
         except OSError:
             raise _damaged(place / name, "is missing or cannot be read") from None
-        if found != digest:
+        if found != expected:
             raise _damaged(place / name, "is not as it was written (its SHA-256 is another)")
     return index
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb") as content:
-        os.fsync(content.fileno())
 
 
 def _damaged(place: Path, problem: str) -> PublicationDamaged:
