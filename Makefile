@@ -32,16 +32,33 @@ check: setup ## ruff, mypy --strict on every package and the tests, and the lint
 	$(BIN)/mypy --strict
 	$(BIN)/tidegate schema lint
 
+# Files of tests at a time. Tests of one file stay together, for many share what their file has started.
+WORKERS ?= 2
+
 .PHONY: test
-test: setup ## every test
-	$(BIN)/python -m pytest
+test: setup ## every test, two files at a time (WORKERS=0: one after the other)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+# What `make faults` plays: rounds on each log, worlds in the simulation; SEED=n plays the same rounds again.
+ROUNDS ?= 200
+SEEDS ?= 10000
 
 .PHONY: faults
-faults: setup ## only the tests that kill processes and fill disks
+faults: setup ## what kills processes and fills disks: tests, 10,000 simulated worlds, 200 random rounds on each log
 	$(BIN)/python -m pytest -m faults
+	$(BIN)/python -m load.simulation --seeds $(SEEDS) --jobs 2
+	$(BIN)/python -m load.faults --rounds $(ROUNDS) --log both $(if $(SEED),--seed $(SEED))
+
+.PHONY: kafka
+kafka: setup ## Apache Kafka on 127.0.0.1:9092 until Ctrl-C (needs Java 17 and mvn); ARGUMENTS='--brokers 3 --data DIR'
+	@$(BIN)/python -m load.broker $(ARGUMENTS)
+
+.PHONY: kafka-jars
+kafka-jars: setup ## fetch the jars of Apache Kafka (43 MB) into the cache directory, once
+	@$(BIN)/python -c 'from load.broker import jars; print(jars())'
 
 .PHONY: bench
-bench: setup ## what reports cost gate and follower, and what answers cost; about eight minutes
+bench: setup ## what reports cost gate and follower, and what answers cost; about thirteen minutes
 	$(BIN)/python -m load.bench
 
 .PHONY: demo
@@ -65,4 +82,4 @@ clean: ## remove .venv, caches and built files
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

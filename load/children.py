@@ -7,10 +7,12 @@ that ends.
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from load.processes import pinned
+from load.started import started
 
 CHARACTERS_OF_AN_ERROR = 1_000
 
@@ -22,23 +24,21 @@ class ChildFailedError(Exception):
 def measured(module: str, *arguments: str, core: int) -> dict[str, Any]:
     """The JSON object that `python -m module` prints; raises `ChildFailedError`."""
     command = [sys.executable, "-m", module, *arguments]
-    with pinned(core):
-        process = subprocess.Popen(  # noqa: S603  # our own modules, by the interpreter that runs this one
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+    with ExitStack() as stack:
+        with pinned(core):
             # Ctrl-C at a terminal goes to a whole group; this process ends the other one itself.
-            process_group=0,
-        )
-    try:
+            running = started(command, end=_end, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
+            process = stack.enter_context(running)
         printed, said = process.communicate()
-    finally:
-        process.kill()
-        process.wait()
     if process.returncode:
         raise ChildFailedError(f"{module} failed; it said:\n{said.decode()[-CHARACTERS_OF_AN_ERROR:]}")
     result: dict[str, Any] = json.loads(printed)
     return result
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
 
 
 def peak_bytes() -> int:

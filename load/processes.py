@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.access.tokens import FILE_NAME as TOKENS_FILE
 from ingest.access.tokens import TokenStore
 from ingest.clock import SystemClock
+from load.started import started
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -79,12 +80,12 @@ def pinned(core: int) -> Iterator[None]:
 
 
 @contextmanager
-def gate(folder: Path, *, tiers: Path, log: str, tier: str, core: int) -> Iterator[Server]:
-    """`tidegate serve --only ingest` with a fresh data directory in `folder`, and a token for `tier`."""
+def gate(folder: Path, *, tiers: Path, log: str, tier: str, core: int, more: Sequence[str] = ()) -> Iterator[Server]:
+    """`tidegate serve --only ingest`, with `more` options, a fresh data directory in `folder`, a token for `tier`."""
     with closing(TokenStore(folder / "data" / TOKENS_FILE, SystemClock())) as store:
         token = store.new(tier=tier, kind="device", label="bench", lifetime_ms=DAY_MS).text
     command = ["tidegate", "serve", "--only", "ingest", "--log", log, "--port", "0"]
-    command += ["--data", str(folder / "data"), "--tiers", str(tiers)]
+    command += ["--data", str(folder / "data"), "--tiers", str(tiers), *more]
     with _running(folder, command, environment={}, core=core, token=token) as server:
         yield server
 
@@ -103,19 +104,19 @@ def _running(
     folder: Path, module: Sequence[str], *, environment: Mapping[str, str], core: int, token: str
 ) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr, pinned(core):
-        process = subprocess.Popen(  # noqa: S603  # our own modules, by the interpreter that runs this one
-            [sys.executable, "-m", *module],
-            stdout=stdout,
-            stderr=stderr,
-            env={**_plain_environment(), **environment},
-            # Ctrl-C at a terminal goes to a whole group; a server that stops by itself would look like one that failed.
-            process_group=0,
-        )
-    try:
+    with ExitStack() as stack:
+        with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr, pinned(core):
+            running = started(
+                [sys.executable, "-m", *module],
+                end=_end,
+                stdout=stdout,
+                stderr=stderr,
+                env={**_plain_environment(), **environment},
+                # Ctrl-C at a terminal goes to a whole group; a server that it stops would look like one that failed.
+                process_group=0,
+            )
+            process = stack.enter_context(running)
         yield Server(process, _ready_url(process, folder, module[0]), token)
-    finally:
-        _end(process)
 
 
 def _plain_environment() -> dict[str, str]:

@@ -84,7 +84,7 @@ def test_wheel_holds_every_file_of_the_packages_and_no_other(wheel: Path) -> Non
     """Schemas, policies and other data ship beside the code, and neither tests nor caches do."""
     expected = {
         file.relative_to(ROOT).as_posix()
-        for package in PACKAGES
+        for package in (*PACKAGES, "deploy/kafka")
         for file in (ROOT / package).rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }

@@ -1,0 +1,104 @@
+"""Where no broker can be had: what is missing is said, with what to do about it."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from load.broker import NoBroker, jars
+from load.broker.distribution import java
+
+JAVA_17 = "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2"
+LAYS_DOWN = """\
+for argument; do case $argument in -DoutputDirectory=*) directory=${argument#-DoutputDirectory=};; esac; done
+echo called >> "$(dirname "$0")/calls"
+mkdir -p "$directory"
+sleep 0.2
+echo jar > "$directory/kafka_2.13-4.3.1.jar"
+"""
+
+
+@pytest.fixture
+def bin_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only directory with programs of which this process knows, and an empty cache."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    for name in ("dirname", "mkdir", "sleep"):
+        (place / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(place))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return place
+
+
+def program(place: Path, name: str, script: str) -> None:
+    """A program of that name, as a shell script."""
+    file = place / name
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        pytest.param('openjdk version "11.0.2" 2019-01-15', r"bin/java is Java 11; Kafka needs 17 or later", id="11"),
+        pytest.param(
+            'java version "1.8.0_392"', r"bin/java is Java 8; Kafka needs 17 or later", id="8, in its old way"
+        ),
+        pytest.param("Killed", r"no Java that says its version", id="something else"),
+    ],
+)
+def test_old_java(bin_directory: Path, said: str, why: str) -> None:
+    """A Java that is too old is named, with its version and the one that is needed."""
+    program(bin_directory, "java", f"echo '{said}' >&2")
+    with pytest.raises(NoBroker, match=why):
+        java()
+
+
+def test_no_java(bin_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Java it is said where it was looked for: on PATH, or in JAVA_HOME where that is set."""
+    with pytest.raises(NoBroker, match="no java on PATH; Kafka needs Java 17 or later"):
+        java()
+    program(bin_directory, "java", JAVA_17)
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    with pytest.raises(NoBroker, match=r"JAVA_HOME \(/nowhere\) has no bin/java"):
+        java()
+
+
+def test_no_maven(bin_directory: Path) -> None:
+    """Without Maven, and without the jars, it is said who would fetch them."""
+    program(bin_directory, "java", JAVA_17)
+    with pytest.raises(NoBroker, match="no mvn on PATH"):
+        jars()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("echo could not transfer; exit 1", id="it fails"),
+        pytest.param("echo could not transfer", id="it lays nothing down"),
+    ],
+)
+def test_maven_fails(bin_directory: Path, tmp_path: Path, script: str) -> None:
+    """What Maven said is repeated, and nothing is left that a later try would take for the jars."""
+    program(bin_directory, "java", JAVA_17)
+    program(bin_directory, "mvn", script)
+    with pytest.raises(NoBroker, match=r"(?s)mvn could not fetch .*could not transfer"):
+        jars()
+    assert not [place for place in (tmp_path / "cache" / "tidegate").iterdir() if place.is_dir()]
+
+
+def test_fetched_once(bin_directory: Path) -> None:
+    """Two that need the jars at once get the same complete directory, and Maven is run once."""
+    program(bin_directory, "java", JAVA_17)
+    program(bin_directory, "mvn", LAYS_DOWN)
+    java()
+    found: list[list[str]] = []
+    both = [threading.Thread(target=lambda: found.append([file.name for file in jars().iterdir()])) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert found == [["kafka_2.13-4.3.1.jar"]] * 2
+    assert (bin_directory / "calls").read_text() == "called\n"
