@@ -59,6 +59,35 @@ class PseudonymPolicy(Strict):
     epoch_days: Annotated[int, Field(ge=1, le=366)]
 
 
+class TopicPolicy(Strict):
+    """What the Kafka topics of a tier are like; how long records stay is `retention_days` and nothing here.
+
+    The defaults are those of a cluster of three brokers. Nothing here changes a record, so a change of it needs no new
+    policy version.
+    """
+
+    partitions: Annotated[int, Field(ge=1, le=1000)] = 6
+    replication_factor: Annotated[int, Field(ge=1, le=15)] = 3
+    min_insync_replicas: Annotated[int, Field(ge=1, le=15)] = 2
+    cleanup_policy: Literal["delete"] = "delete"
+    segment_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    """Retention removes whole closed segments, so this is how much longer than `retention_days` a record may stay."""
+    readers: tuple[Annotated[str, Field(pattern=r"^User:[^\x00-\x1f\x7f*]+$")], ...] = ()
+
+    @field_validator("cleanup_policy", mode="before")
+    @classmethod
+    def _nothing_compacts(cls, policy: object) -> object:
+        if isinstance(policy, str) and "compact" in policy:
+            raise ValueError("compact would remove records that were acknowledged, all but the newest of a key")
+        return policy
+
+    @model_validator(mode="after")
+    def _there_are_as_many_copies(self) -> "TopicPolicy":
+        if self.min_insync_replicas > self.replication_factor:
+            raise ValueError("min_insync_replicas is more than replication_factor, so nothing could be appended")
+        return self
+
+
 class RefuseIfPresent(Strict):
     """A field whose presence refuses the whole report from an announced day on (UTC); until then it is stripped."""
 
@@ -217,6 +246,7 @@ class Tier(Strict):
     admission: AdmissionPolicy
     record: RecordPolicy
     pseudonym: PseudonymPolicy | None = None
+    topic: TopicPolicy = TopicPolicy()
     residency: dict[str, tuple[str, ...]]
     requires_consent: dict[str, str] = {}
     refuse_if_present: tuple[RefuseIfPresent, ...] = ()
@@ -226,6 +256,11 @@ class Tier(Strict):
     def horizon_ms(self) -> int:
         """How old a window may be, milliseconds."""
         return self.horizon_days * MS_PER_DAY
+
+    @property
+    def retention_ms(self) -> int:
+        """How long a record is kept, milliseconds."""
+        return self.retention_days * MS_PER_DAY
 
     def stores_in(self, region: str | None) -> tuple[str, ...]:
         """The locations where reports of `region` may be stored; `*` stands for any location."""
@@ -250,6 +285,12 @@ class Tier(Strict):
             if purpose not in CONSENT_PURPOSES:
                 raise ValueError(f"no consent purpose {purpose!r}; {nearest(purpose, CONSENT_PURPOSES)}")
         return required
+
+    @model_validator(mode="after")
+    def _a_segment_is_shorter_than_the_retention(self) -> "Tier":
+        if self.topic.segment_hours > 24 * self.retention_days:
+            raise ValueError("topic.segment_hours is longer than retention_days, so records would stay twice as long")
+        return self
 
     @model_validator(mode="after")
     def _pseudonyms_have_an_epoch(self) -> "Tier":
@@ -303,6 +344,7 @@ _MODELS: dict[str, type[Strict]] = {
     "admission": AdmissionPolicy,
     "record": RecordPolicy,
     "pseudonym": PseudonymPolicy,
+    "topic": TopicPolicy,
     "refuse_if_present": RefuseIfPresent,
     "coarsen/floor_hour": CoarsenFloorHour,
     "coarsen/ceil_hour": CoarsenCeilHour,

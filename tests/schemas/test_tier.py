@@ -66,6 +66,14 @@ def test_stores_in(residency: dict[str, tuple[str, ...]], region: str | None, ex
     assert SHIPPED["managed"].model_copy(update={"residency": residency}).stores_in(region) == expected
 
 
+def test_segments_close_before_their_records_are_due(tmp_path: Path) -> None:
+    """A segment longer than the retention, which would double it, is refused."""
+    short = TEXT.replace("retention_days = 400", "retention_days = 1")
+    text = short.replace("segment_hours = 24", "segment_hours = 25")
+    [finding] = findings_of(tmp_path, text)
+    assert "segment_hours is longer than retention_days" in finding.problem
+
+
 def findings_of(directory: Path, text: str | bytes) -> tuple[Finding, ...]:
     """Everything that is wrong with a policy file."""
     file = directory / "managed.toml"
@@ -95,6 +103,20 @@ BROKEN = [
     pytest.param(
         'timestamp = "millisecond"', 'timestamp = "hour"', "ce_time would tell the time", "docs", id="a finer header"
     ),
+    pytest.param("partitions = 6", "partitions = 0", "topic.partitions", "docs", id="a topic of no partition"),
+    pytest.param("partitions = 6", "partition = 6", "topic.partition: Extra", "did you mean", id="a key of it"),
+    pytest.param(
+        'policy = "delete"', 'policy = "compact"', "compact would remove records", "docs", id="losing records"
+    ),
+    pytest.param(
+        'policy = "delete"', 'policy = "compact,delete"', "compact would remove", "docs", id="one that does in part"
+    ),
+    pytest.param('policy = "delete"', 'policy = "keep"', "topic.cleanup_policy", "docs", id="a policy of cleaning"),
+    pytest.param("replicas = 2", "replicas = 4", "more than replication_factor", "docs", id="more in sync than copies"),
+    pytest.param("segment_hours = 24", "segment_hours = 169", "topic.segment_hours", "docs", id="a segment of 8 days"),
+    pytest.param("readers = []", 'readers = ["analyst"]', "topic.readers.0", "docs", id="a reader of no kind"),
+    pytest.param("readers = []", 'readers = ["User:*"]', "topic.readers.0", "docs", id="everybody as a reader"),
+    pytest.param("readers = []", 'readers = ["User:a\\nb"]', "topic.readers.0", "docs", id="a reader of two lines"),
     pytest.param("epoch_days = 30", "epoch_days = 0", "pseudonym.epoch_days", "docs", id="an epoch of no day"),
     pytest.param("since = 2027-10-01", 'since = "soon"', "refuse_if_present.0.since", "docs", id="a day that is none"),
     pytest.param('action = "pseudonymise"', 'action = "hash"', "rule.0", "keep, drop, coarsen", id="an action"),

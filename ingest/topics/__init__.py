@@ -1,0 +1,1 @@
+"""Kafka topics as code: those that the policies ask for, against those that a cluster has."""
