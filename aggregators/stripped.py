@@ -7,6 +7,7 @@ version, and the schema named by the value has to be one of that report. fastavr
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -20,14 +21,13 @@ from ingest.coarsen import floor_hour
 from ingest.records import CONTROL_TOPIC, SCHEMAS_TOPIC
 from ingest.report import Entry, Partition, StoredEntry
 from ingest.schema_topic import Schemas
+from schemas.framing import NotFramed, Reference, split
 from schemas.plan import UNKNOWN_FIELD
-from schemas.report_schema import SINGLE_OBJECT_MARKER
 
 Batch = Sequence[tuple[Partition, Sequence[StoredEntry]]]
 """Entries of some partitions, each partition's in the order of their offsets."""
 
 TOPIC = re.compile(r"tidegate\.(?P<tier>[^.]+)\.(?P<label>(?P<report>[a-z][a-z0-9_]*)\.v(?P<version>[1-9][0-9]{0,8}))")
-PREFIX = len(SINGLE_OBJECT_MARKER) + 8
 LATEST = 1 << 42
 """2109-05-15 in milliseconds: a later time is damage, not a date."""
 
@@ -37,10 +37,10 @@ class WhyParked(StrEnum):
 
     FOREIGN_TOPIC = "foreign_topic"
     """The topic is none of ours."""
-    NOT_SINGLE_OBJECT = "not_single_object"
-    """The value does not begin as an Avro single-object message."""
+    NOT_FRAMED = "not_framed"
+    """The value begins neither as an Avro single-object message nor with the id of a schema registry."""
     UNKNOWN_SCHEMA = "unknown_schema"
-    """The log has no schema of that fingerprint that this release can read."""
+    """The log has no schema of that fingerprint, or id, that this release can read."""
     WRONG_TOPIC = "wrong_topic"
     """The schema is that of another report than the topic's."""
     UNDECODABLE = "undecodable"
@@ -108,10 +108,10 @@ class StrippedRecords:
         """Take the schemas of the log, as `ingest.schema_topic.stored_schemas` returns them; all of them at once."""
         self._writers.learn(schemas)
 
-    def unknown(self, batch: Batch) -> frozenset[bytes]:
-        """The fingerprints in the batch that no schema is known for."""
-        known = self._writers.by_fingerprint
-        return frozenset(named for named in _fingerprints(batch) if named not in known)
+    def unknown(self, batch: Batch) -> frozenset[Reference]:
+        """The fingerprints and ids in the batch that no schema is known for."""
+        known = self._writers.by_reference
+        return frozenset(named for named in _references(batch) if named not in known)
 
     def read(self, entry: Entry) -> StrippedRecord | OutcomesRecord:
         """What the entry says; raises `Unreadable`. Not for entries of the topic of schemas, which are no records."""
@@ -123,7 +123,7 @@ class StrippedRecords:
         return self._report(entry, topic)
 
     def _outcomes(self, entry: Entry) -> OutcomesRecord:
-        values = _decoded(entry.value, self._writer(entry, label=None))
+        values = self._decoded(entry, label=None)
         if values["gate_id"].encode() != entry.key:
             raise Unreadable(WhyParked.KEY_DIFFERS)
         for time in (values["from_time"], values["to_time"]):
@@ -131,7 +131,7 @@ class StrippedRecords:
         return OutcomesRecord(floor_hour(_require_time(entry.timestamp)), values)
 
     def _report(self, entry: Entry, topic: Topic) -> StrippedRecord:
-        values = _decoded(entry.value, self._writer(entry, label=topic.label))
+        values = self._decoded(entry, label=topic.label)
         # A policy may drop the id as any field; the key is the same id then, and all there is.
         if values.get("report_id", entry.key) not in (None, entry.key):
             raise Unreadable(WhyParked.KEY_DIFFERS)
@@ -144,15 +144,17 @@ class StrippedRecords:
             values=values,
         )
 
-    def _writer(self, entry: Entry, *, label: str | None) -> Writer:
-        if not entry.value.startswith(SINGLE_OBJECT_MARKER) or len(entry.value) < PREFIX:
-            raise Unreadable(WhyParked.NOT_SINGLE_OBJECT)
-        writer = self._writers.by_fingerprint.get(entry.value[len(SINGLE_OBJECT_MARKER) : PREFIX])
+    def _decoded(self, entry: Entry, *, label: str | None) -> dict[str, Any]:
+        try:
+            reference, body_at = split(entry.value)
+        except NotFramed:
+            raise Unreadable(WhyParked.NOT_FRAMED) from None
+        writer = self._writers.by_reference.get(reference)
         if writer is None:
             raise Unreadable(WhyParked.UNKNOWN_SCHEMA)
         if writer.label != label:
             raise Unreadable(WhyParked.WRONG_TOPIC)
-        return writer
+        return _decoded(entry.value, body_at, writer)
 
     def _fields(self, values: dict[str, Any], topic: Topic) -> ReportFields:
         fields = self._writers.reports.get(values.get("schema_fingerprint", 0))
@@ -170,17 +172,17 @@ def topic_of(name: str) -> Topic | None:
     return None if match is None else Topic(match["tier"], match["report"], int(match["version"]), match["label"])
 
 
-def _fingerprints(batch: Batch) -> Iterator[bytes]:
+def _references(batch: Batch) -> Iterator[Reference]:
     for partition, entries in batch:
         if partition.topic != SCHEMAS_TOPIC:
             for stored in entries:
-                if stored.entry.value.startswith(SINGLE_OBJECT_MARKER):
-                    yield stored.entry.value[len(SINGLE_OBJECT_MARKER) : PREFIX]
+                with suppress(NotFramed):
+                    yield split(stored.entry.value)[0]
 
 
-def _decoded(value: bytes, writer: Writer) -> dict[str, Any]:
+def _decoded(value: bytes, body_at: int, writer: Writer) -> dict[str, Any]:
     stream = BytesIO(value)
-    stream.seek(PREFIX)
+    stream.seek(body_at)
     try:
         values: Any = fastavro.schemaless_reader(stream, writer.parsed, None)
     except Exception:  # noqa: BLE001  # whatever damaged bytes lead fastavro to raise, it may carry them

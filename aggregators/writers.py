@@ -1,4 +1,4 @@
-"""The schemas that records in the log were written with, made ready for reading, by the fingerprint in each value.
+"""The schemas that records in the log were written with, made ready for reading, by what each value says of its own.
 
 What a gate wrote under an earlier policy is read with that policy's schema, which the log holds beside the records
 (`ingest.schema_topic`). A schema that is not what its fingerprint says, that goes beyond what a report may use, or
@@ -16,16 +16,15 @@ from aggregators.arrow import readable
 from aggregators.dimensions import dimension_fields
 from ingest.schema_topic import Schemas
 from ingest.telemetry.account import UNKNOWN_FIELD_LABEL
-from ingest.telemetry.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
+from ingest.telemetry.outcomes import OUTCOMES_FINGERPRINT, OUTCOMES_SCHEMA
 from schemas.avro_types import Record, TreeBuilder
+from schemas.framing import FINGERPRINT_BYTES, Reference
 from schemas.plan import UNKNOWN_FIELD
-from schemas.report_schema import SINGLE_OBJECT_MARKER, ReportSchema, crc_64_avro
+from schemas.report_schema import ReportSchema, crc_64_avro
 
 REPORT = re.compile(r"tidegate\.(?P<report>[a-z][a-z0-9_]*)\.v(?P<version>[1-9][0-9]*)")
 STRIPPED = re.compile(r"tidegate\.stripped\.(?P<label>[a-z][a-z0-9_]*\.v[1-9][0-9]*)")
 """Namespaces of report schemas (`schemas/reports/`) and of stripped records (`schemas.output_schema`)."""
-
-OUTCOMES = OUTCOMES_PREFIX.removeprefix(SINGLE_OBJECT_MARKER)
 
 Label = str
 """`route_window.v1`."""
@@ -53,19 +52,29 @@ class Writers:
 
     def __init__(self) -> None:
         # The schema of the outcomes is part of the program, as their reader is.
-        self.by_fingerprint = {OUTCOMES: Writer(None, fastavro.parse_schema(_plain(OUTCOMES_SCHEMA)))}
+        outcomes = Writer(None, fastavro.parse_schema(_plain(OUTCOMES_SCHEMA)))
+        self.by_reference: dict[Reference, Writer] = {OUTCOMES_FINGERPRINT: outcomes}
         self.reports: dict[int, ReportFields] = {}
 
     def learn(self, schemas: Schemas) -> None:
         """Take what can be taken of `schemas`; a stripped record's schema needs that of its report beside it."""
-        new = {key: document for key, document in schemas.items() if key not in self.by_fingerprint}
-        for schema in _report_schemas(new):
+        new = {key: document for key, document in schemas.items() if key not in self.by_reference}
+        named = {key: document for key, document in new.items() if len(key) == FINGERPRINT_BYTES}
+        for schema in _report_schemas(named):
             self.reports[int.from_bytes(schema.fingerprint, "little", signed=True)] = _fields_of(schema)
         labels = {report.label for report in self.reports.values()}
-        for key, document in new.items():
+        for key, document in named.items():
             writer = _writer(key, document, labels)
             if writer is not None:
-                self.by_fingerprint[key] = writer
+                self.by_reference[key] = writer
+        for key in new.keys() - named.keys():
+            self._learn_id(key, new[key])
+
+    def _learn_id(self, key: Reference, document: dict[str, Any]) -> None:
+        """An id leads to the schema that was taken under its fingerprint, or nowhere."""
+        writer = self.by_reference.get(_fingerprint(document) or key)
+        if writer is not None:
+            self.by_reference[key] = writer
 
 
 def _report_schemas(schemas: Schemas) -> Iterable[ReportSchema]:
@@ -95,11 +104,16 @@ def _namespace(document: Mapping[str, Any]) -> str:
 
 def _is_sound(key: bytes, document: dict[str, Any]) -> bool:
     """Whether the schema is the one that `key` names, and decodes within bounds."""
+    return _fingerprint(document) == key
+
+
+def _fingerprint(document: dict[str, Any]) -> bytes | None:
+    """The fingerprint of a schema that decodes within bounds; None of any other."""
     try:
         _tree(document)
-        return crc_64_avro(document) == key
+        return crc_64_avro(document)
     except Exception:  # noqa: BLE001  # what stands in the log may be anything, and so may what is raised about it
-        return False
+        return None
 
 
 def _tree(document: dict[str, Any]) -> Record:

@@ -9,20 +9,19 @@ from collections.abc import Mapping
 from ingest.problems import Reason, Rejected
 from ingest.report import Report
 from ingest.wire import read_boolean, read_fixed, read_long, read_present, read_string
-from schemas.report_schema import CONSENT_PURPOSES, SINGLE_OBJECT_MARKER, ReportSchema
+from schemas.framing import SINGLE_OBJECT_BYTES, SINGLE_OBJECT_MARKER
+from schemas.report_schema import CONSENT_PURPOSES, ReportSchema
 
 REPORT_ID_SIZE = 16
-FINGERPRINT_END = len(SINGLE_OBJECT_MARKER) + 8
-"""Where the Avro body begins in a single-object message."""
 
 
 def decode(message: bytes, schemas: Mapping[bytes, ReportSchema]) -> Report:
     """The report in a single-object `message`; raises `Rejected` if its schema is unknown or its preamble is broken."""
     if not message.startswith(SINGLE_OBJECT_MARKER):
         raise Rejected(Reason.BAD_MARKER)
-    if len(message) < FINGERPRINT_END:
+    if len(message) < SINGLE_OBJECT_BYTES:
         raise Rejected(Reason.TRUNCATED)
-    schema = schemas.get(message[len(SINGLE_OBJECT_MARKER) : FINGERPRINT_END])
+    schema = schemas.get(message[len(SINGLE_OBJECT_MARKER) : SINGLE_OBJECT_BYTES])
     if schema is None:
         raise Rejected(Reason.UNKNOWN_SCHEMA)
     try:
@@ -32,7 +31,7 @@ def decode(message: bytes, schemas: Mapping[bytes, ReportSchema]) -> Report:
 
 
 def _preamble(message: bytes, schema: ReportSchema) -> Report:
-    report_id, at = read_fixed(message, FINGERPRINT_END, REPORT_ID_SIZE)
+    report_id, at = read_fixed(message, SINGLE_OBJECT_BYTES, REPORT_ID_SIZE)
     window_start, at = read_long(message, at, "window_start")
     window_end, at = read_long(message, at, "window_end")
     consents = set()

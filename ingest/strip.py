@@ -13,7 +13,6 @@ from typing import Protocol
 
 from ingest.coarsen import Names, name_coarsening, number_coarsening
 from ingest.copiers import NULL, PRESENT, Copier, Run, Step, array, as_it_stands, copier, record, whole_step
-from ingest.decode import FINGERPRINT_END
 from ingest.problems import Reason, Rejected
 from ingest.pseudonym import pseudonym
 from ingest.report import Remark, Report, StrippedReport
@@ -30,6 +29,7 @@ from ingest.wire import (
     read_string,
 )
 from schemas.avro_types import Array, Field, Map, Primitive
+from schemas.framing import SINGLE_OBJECT_BYTES
 from schemas.output_schema import REMARK_ACTIONS
 from schemas.plan import UNKNOWN_FIELD, Action, Plan, PlannedField
 
@@ -60,7 +60,7 @@ def strip(
     if unknown:
         run.touched[slot(UNKNOWN_FIELD, Action.DROP)] = unknown
     out = bytearray(_stamp(plan))
-    end = _walker(plan, report.consents)(report.message, FINGERPRINT_END, out, run)
+    end = _walker(plan, report.consents)(report.message, SINGLE_OBJECT_BYTES, out, run)
     if end != len(report.message):
         raise Rejected(Reason.TRAILING_BYTES)
     remarks = tuple(Remark(key >> 2, ACTIONS[key & 3], values) for key, values in sorted(run.touched.items()))

@@ -20,7 +20,7 @@ import fastavro
 
 from schemas.avro_types import Field
 from schemas.output_schema import REMARK_ACTIONS, output_schema
-from schemas.report_schema import SINGLE_OBJECT_MARKER, ReportSchema, crc_64_avro
+from schemas.report_schema import ReportSchema, crc_64_avro
 from schemas.tier import Drop, RefuseIfPresent, Rule, RuleBase, Tier
 
 
@@ -97,11 +97,6 @@ class Plan:
     def output_parsed(self) -> Any:
         """The output schema in the form that fastavro's readers and writers take."""
         return fastavro.parse_schema(self.output)
-
-    @cached_property
-    def message_prefix(self) -> bytes:
-        """What every stored value of this plan begins with (Avro single-object encoding)."""
-        return SINGLE_OBJECT_MARKER + self.output_fingerprint
 
     def readable(self, body: bytes) -> dict[str, Any]:
         """A stripped body as a JSON object for people: without what was not kept, times as RFC 3339, bytes as hex."""

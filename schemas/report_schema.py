@@ -16,6 +16,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.avro_types import Field, Record, TreeBuilder, UnsupportedSchema, walk
 from schemas.errors import refuse
+from schemas.framing import single_object
 
 FILE_NAME = re.compile(r"(?P<report>[a-z][a-z0-9_]*)\.v(?P<version>[1-9][0-9]*)\.avsc")
 
@@ -33,9 +34,6 @@ the key epoch, the consents decide which fields may stay, and the region decides
 
 CONSENT_PREFIX = "consent_"
 CONSENT_PURPOSES = tuple(name.removeprefix(CONSENT_PREFIX) for name in PREAMBLE if name.startswith(CONSENT_PREFIX))
-
-SINGLE_OBJECT_MARKER = b"\xc3\x01"
-"""Avro 1.11 specification, "Single-object encoding": the marker, then the little-endian CRC-64-AVRO fingerprint."""
 
 
 def crc_64_avro(document: dict[str, Any]) -> bytes:
@@ -60,8 +58,8 @@ class ReportSchema:
 
     @property
     def message_prefix(self) -> bytes:
-        """What every single-object message under this schema begins with."""
-        return SINGLE_OBJECT_MARKER + self.fingerprint
+        """What every message of a device under this schema begins with."""
+        return single_object(self.fingerprint)
 
     @cached_property
     def fields(self) -> dict[str, Field]:

@@ -4,7 +4,8 @@ Rules held here:
 
 * a gate's records form one series, numbered from 0 without a gap, each beginning where the one before it ended;
 * the number rises only once an append was confirmed. An append that failed may still have reached the log, so the next
-  one has the same number and everything counted since: for a reader, the last record of a number replaces the others;
+  one has the same number, everything counted since and a later end: for a reader, the record of a number that ends
+  last replaces the others, in whatever order they reached the log;
 * a gate that counted nothing says so once a minute, so that silence means trouble;
 * the last record of a gate that stops in good order is marked `final`. A series that ends without one lost counts.
 """
@@ -24,14 +25,14 @@ from ingest.clock import Clock
 from ingest.telemetry.account import Account, OutcomeCount
 from ingest.telemetry.events import Event
 from ingest.telemetry.logs import log
-from schemas.report_schema import SINGLE_OBJECT_MARKER, crc_64_avro
+from schemas.report_schema import crc_64_avro
 
 Append = Callable[[bytes], Awaitable[object]]
-"""Appends one encoded value to the control topic; returns once it is durable, raises if it may not be."""
+"""Appends one encoded record to the control topic; returns once it is durable, raises if it may not be."""
 
 OUTCOMES_FILE = Path(schemas.__file__).parent / "control" / "outcomes.v1.avsc"
 OUTCOMES_SCHEMA: dict[str, Any] = json.loads(OUTCOMES_FILE.read_text(encoding="utf-8"))
-OUTCOMES_PREFIX = SINGLE_OBJECT_MARKER + crc_64_avro(OUTCOMES_SCHEMA)
+OUTCOMES_FINGERPRINT = crc_64_avro(OUTCOMES_SCHEMA)
 _PARSED = fastavro.parse_schema(OUTCOMES_SCHEMA)
 
 HEARTBEAT_SECONDS = 60.0
@@ -52,9 +53,8 @@ class Outcomes:
 
 
 def encode_outcomes(outcomes: Outcomes) -> bytes:
-    """The record in Avro's single-object encoding under `schemas/control/outcomes.v1.avsc`."""
+    """The record as Avro under `schemas/control/outcomes.v1.avsc`; `ingest.records.outcomes_entry` frames it."""
     target = BytesIO()
-    target.write(OUTCOMES_PREFIX)
     fastavro.schemaless_writer(
         target,
         _PARSED,
@@ -83,6 +83,7 @@ class OutcomeSeries:
         self._gate_id = gate_id
         self._sequence = 0
         self._from_time = clock.now_ms()
+        self._tried_to: int | None = None
         self._last_stored: float | None = None
         self._failing_since: float | None = None
 
@@ -104,10 +105,11 @@ class OutcomeSeries:
             gate_id=self._gate_id,
             sequence=self._sequence,
             from_time=self._from_time,
-            to_time=max(self._from_time, self._clock.now_ms()),
+            to_time=self._to_time(),
             final=final,
             counts=counts,
         )
+        self._tried_to = outcomes.to_time
         try:
             async with asyncio.timeout(APPEND_SECONDS):
                 await self._append(encode_outcomes(outcomes))
@@ -120,6 +122,11 @@ class OutcomeSeries:
         else:
             self._stored(outcomes)
 
+    def _to_time(self) -> int:
+        """Now; but later than the last try of this number said, even if the clock stepped back: the latest counts."""
+        least = self._from_time if self._tried_to is None else self._tried_to + 1
+        return max(least, self._clock.now_ms())
+
     def _failed(self, error: Exception) -> None:
         if self._failing_since is None:
             self._failing_since = self._clock.monotonic()
@@ -128,6 +135,7 @@ class OutcomeSeries:
     def _stored(self, outcomes: Outcomes) -> None:
         self._sequence = outcomes.sequence + 1
         self._from_time = outcomes.to_time
+        self._tried_to = None
         self._last_stored = self._clock.monotonic()
         if self._failing_since is not None:
             seconds = round(self._last_stored - self._failing_since, 3)

@@ -20,15 +20,14 @@ from typing import Any, NamedTuple
 import duckdb
 import fastavro
 
-from ingest.log.embedded import EmbeddedLogReader
+from ingest.log import LogReader
 from ingest.records import SCHEMAS_TOPIC
 from ingest.schema_topic import stored_schemas
 from load.fleet.nouns import Device
 from load.leaks import Leak, Scanner
-from schemas.report_schema import SINGLE_OBJECT_MARKER
+from schemas.framing import split
 
 BATCH = 2_000
-PREFIX_BYTES = len(SINGLE_OBJECT_MARKER) + 8
 TEXT_TYPES = ("VARCHAR", "BLOB")
 
 WITNESSES_OF_A_SORT = 2
@@ -88,9 +87,8 @@ def _as_control(value: str) -> str:
     return f"control {value}"
 
 
-async def log_texts(directory: Path) -> frozenset[str | bytes]:
-    """Every different text in the log: keys, headers, and all that the records say."""
-    reader = EmbeddedLogReader(directory)
+async def log_texts(reader: LogReader) -> frozenset[str | bytes]:
+    """Every different text in the log: keys, headers, and all that the records say. Closes `reader`."""
     try:
         writers = {
             key: fastavro.parse_schema(_plain(document)) for key, document in (await stored_schemas(reader)).items()
@@ -118,8 +116,8 @@ def _plain(document: Any) -> Any:
 def _decoded(topic: str, value: bytes, writers: Mapping[bytes, Any]) -> Any:
     if topic == SCHEMAS_TOPIC:
         return json.loads(value)
-    writer = writers[value[len(SINGLE_OBJECT_MARKER) : PREFIX_BYTES]]
-    return fastavro.schemaless_reader(io.BytesIO(value[PREFIX_BYTES:]), writer, None)
+    reference, body_at = split(value)
+    return fastavro.schemaless_reader(io.BytesIO(value[body_at:]), writers[reference], None)
 
 
 def _gather(tree: Any, found: set[str | bytes]) -> None:

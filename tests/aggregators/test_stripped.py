@@ -13,7 +13,7 @@ from ingest.records import CONTROL_TOPIC, SCHEMAS_TOPIC, schema_entry
 from ingest.report import Entry
 from ingest.schema_topic import schemas_of
 from ingest.telemetry.account import OutcomeCount
-from schemas.report_schema import SINGLE_OBJECT_MARKER
+from schemas.framing import CONFLUENT_MARKER, SINGLE_OBJECT_BYTES, SINGLE_OBJECT_MARKER, id_reference, split
 from tests.rollups_input import (
     CATALOGUE,
     HOUR,
@@ -61,9 +61,11 @@ UNREADABLE = [
     pytest.param(changed(ROUTE, topic="orders"), WhyParked.FOREIGN_TOPIC, id="another application's topic"),
     pytest.param(changed(ROUTE, topic="tidegate.managed.route_window"), WhyParked.FOREIGN_TOPIC, id="no version"),
     pytest.param(changed(ROUTE, topic="tidegate.managed.route_window.v01"), WhyParked.FOREIGN_TOPIC, id="v01"),
-    pytest.param(with_value(lambda _: b""), WhyParked.NOT_SINGLE_OBJECT, id="empty"),
-    pytest.param(with_value(lambda value: value[:9]), WhyParked.NOT_SINGLE_OBJECT, id="cut in its fingerprint"),
-    pytest.param(with_value(lambda value: b"\0" + value), WhyParked.NOT_SINGLE_OBJECT, id="another framing"),
+    pytest.param(with_value(lambda _: b""), WhyParked.NOT_FRAMED, id="empty"),
+    pytest.param(with_value(lambda value: value[:9]), WhyParked.NOT_FRAMED, id="cut in its fingerprint"),
+    pytest.param(with_value(lambda value: b"\1" + value), WhyParked.NOT_FRAMED, id="neither framing"),
+    pytest.param(with_value(lambda value: b"\0" + value[:3]), WhyParked.NOT_FRAMED, id="cut in its id"),
+    pytest.param(with_value(lambda value: b"\0" + value), WhyParked.UNKNOWN_SCHEMA, id="an id that nobody gave"),
     pytest.param(
         with_value(lambda value: SINGLE_OBJECT_MARKER + b"12345678" + value[10:]),
         WhyParked.UNKNOWN_SCHEMA,
@@ -150,6 +152,36 @@ def test_schemas_are_asked_for_once() -> None:
     assert records.unknown(batch) == frozenset()
     for entry in (ROUTE, HEALTH, OUTCOMES):
         records.read(entry)
+
+
+def test_both_framings_are_read_side_by_side() -> None:
+    """An entry is read alike by its schema's fingerprint and by an id of the log, and an id has to be learnt."""
+    ids = {id_reference(7): ROUTE, id_reference(2**31 - 1): OUTCOMES}
+    framed = [
+        with_value(lambda value, key=key: CONFLUENT_MARKER + key + value[SINGLE_OBJECT_BYTES:], entry)  # type: ignore[misc]
+        for key, entry in ids.items()
+    ]
+    records = StrippedRecords()
+    records.learn(schemas_of(CATALOGUE))
+    assert records.unknown(one_batch(framed)) == ids.keys()
+    for one in framed:
+        with pytest.raises(Unreadable) as caught:
+            records.read(one)
+        assert caught.value.reason is WhyParked.UNKNOWN_SCHEMA
+    schemas = schemas_of(CATALOGUE)
+    records.learn({**schemas, **{key: schemas[split(entry.value)[0]] for key, entry in ids.items()}})
+    assert records.unknown(one_batch(framed)) == frozenset()
+    assert [records.read(one) for one in framed] == [records.read(one) for one in ids.values()]
+
+
+def test_an_id_of_a_schema_that_is_not_taken_leads_nowhere() -> None:
+    """An id whose schema would not be taken under its fingerprint is unknown as well, a report's schema included."""
+    (broken, report) = ({"type": "record", "name": "X", "fields": 7}, CATALOGUE.schemas[0].document)
+    records = StrippedRecords()
+    records.learn({**schemas_of(CATALOGUE), id_reference(7): broken, id_reference(8): report})
+    for key in (7, 8):
+        value = CONFLUENT_MARKER + id_reference(key) + ROUTE.value[SINGLE_OBJECT_BYTES:]
+        assert records.unknown(one_batch([changed(ROUTE, value=value)])) == {id_reference(key)}
 
 
 def test_the_schema_of_a_record_needs_that_of_its_report() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from aggregators.writers import Writers
 from ingest.schema_topic import schemas_of
-from ingest.telemetry.outcomes import OUTCOMES_PREFIX
+from ingest.telemetry.outcomes import OUTCOMES_FINGERPRINT
 from schemas.report_schema import crc_64_avro
 from tests.rollups_input import CATALOGUE
 
@@ -38,13 +38,13 @@ def test_every_schema_of_a_gate_is_taken() -> None:
     writers = Writers()
     writers.learn(SCHEMAS)
     reports = {schema.fingerprint for schema in CATALOGUE.schemas}
-    assert set(writers.by_fingerprint) == set(SCHEMAS) - reports
+    assert set(writers.by_reference) == set(SCHEMAS) - reports
     assert len(writers.reports) == len(reports)
 
 
 def test_outcomes_need_no_schema_in_the_log() -> None:
     """The outcomes of gates are read with the schema of this release, whatever was learnt."""
-    assert set(Writers().by_fingerprint) == {OUTCOMES_PREFIX[2:]}
+    assert set(Writers().by_reference) == {OUTCOMES_FINGERPRINT}
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_a_schema_that_does_not_fit_is_left(document: dict[str, Any]) -> None:
         key = b"12345678"
     writers = Writers()
     writers.learn(dict(SCHEMAS) | {key: document})
-    assert key not in writers.by_fingerprint
+    assert key not in writers.by_reference
 
 
 def test_a_schema_under_the_wrong_key_is_left() -> None:
     """A schema that is not the one that its key names is not taken: its records would be read as something else."""
     writers = Writers()
     writers.learn(dict(SCHEMAS) | {b"12345678": OUTPUT})
-    assert b"12345678" not in writers.by_fingerprint
+    assert b"12345678" not in writers.by_reference
 
 
 def test_what_an_earlier_policy_kept_less_of_is_taken() -> None:
@@ -86,4 +86,4 @@ def test_what_an_earlier_policy_kept_less_of_is_taken() -> None:
     document["fields"] = [field for field in document["fields"] if field["name"] not in ("region", "violations")]
     writers = Writers()
     writers.learn(dict(SCHEMAS) | {crc_64_avro(document): document})
-    assert crc_64_avro(document) in writers.by_fingerprint
+    assert crc_64_avro(document) in writers.by_reference

@@ -1,5 +1,6 @@
 """What accompanies a stripped record into the log."""
 
+import dataclasses
 from random import Random
 
 import pytest
@@ -8,8 +9,10 @@ from ingest.decode import decode
 from ingest.records import CONTROL_TOPIC, outcomes_entry, record_time, to_entry
 from ingest.report import Entry
 from ingest.strip import strip
+from ingest.telemetry.outcomes import OUTCOMES_FINGERPRINT
 from load.reports import make_report
 from schemas.catalogue import load_catalogue
+from schemas.framing import SINGLE_OBJECT, ByIds, Framing, confluent, single_object, split
 from schemas.tier import RecordPolicy
 from tests.reference_strip import decode_output
 from tests.strategies import MANIFEST, NOW, encode
@@ -19,7 +22,7 @@ LATE = NOW + 1_234_567
 """Twenty minutes, 34 seconds and 567 milliseconds past the hour."""
 
 
-def entry_of(report: str, tier: str) -> Entry:
+def entry_of(report: str, tier: str, *, framing: Framing = SINGLE_OBJECT) -> Entry:
     """The entry of some report of a tier, appended at `LATE`."""
     schema = CATALOGUE.latest[report]
     plan = CATALOGUE.plans[tier, schema.fingerprint]
@@ -27,7 +30,7 @@ def entry_of(report: str, tier: str) -> Entry:
     stripped = strip(
         decode(encode(schema, values), CATALOGUE.by_fingerprint), plan, names=MANIFEST, key=lambda: bytes(32), now=NOW
     )
-    return to_entry(stripped, now=LATE)
+    return to_entry(stripped, now=LATE, framing=framing)
 
 
 HEADERS = {
@@ -69,6 +72,17 @@ def test_the_value_is_read_with_the_output_schema_alone(plan: object) -> None:
     assert decode_output(found, entry.value[10:])["policy_version"] == found.tier.version
 
 
+def test_the_framing_comes_before_the_body() -> None:
+    """Under ids a value begins with that of its schema in its topic, and is the same behind it."""
+    single = entry_of("route_window", "managed")
+    fingerprint, body_at = split(single.value)
+    framing = ByIds()
+    framing.add({(single.topic, fingerprint): 5, (CONTROL_TOPIC, OUTCOMES_FINGERPRINT): 6})
+    framed = entry_of("route_window", "managed", framing=framing)
+    assert framed == dataclasses.replace(single, value=confluent(5) + single.value[body_at:])
+    assert outcomes_entry(b"body", gate_id="gate", now=LATE, framing=framing).value == confluent(6) + b"body"
+
+
 @pytest.mark.parametrize(("timestamp", "expected"), [("millisecond", LATE), ("hour", NOW)])
 def test_record_time(timestamp: str, expected: int) -> None:
     """A record tells its time as precisely as its tier lets it."""
@@ -77,5 +91,5 @@ def test_record_time(timestamp: str, expected: int) -> None:
 
 def test_outcomes_go_to_control_by_gate() -> None:
     """A gate's outcomes keep their order, because the gate is the key, and carry no headers."""
-    entry = outcomes_entry(b"value", gate_id="gate", now=LATE)
-    assert entry == Entry(CONTROL_TOPIC, b"gate", b"value", LATE, ())
+    entry = outcomes_entry(b"body", gate_id="gate", now=LATE)
+    assert entry == Entry(CONTROL_TOPIC, b"gate", single_object(OUTCOMES_FINGERPRINT) + b"body", LATE, ())

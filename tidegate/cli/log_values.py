@@ -10,13 +10,15 @@ from typing import Any
 import fastavro
 
 from ingest.schema_topic import Schemas
-from ingest.telemetry.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
+from ingest.telemetry.outcomes import OUTCOMES_FINGERPRINT, OUTCOMES_SCHEMA
 from schemas.catalogue import Catalogue
+from schemas.framing import FINGERPRINT_BYTES, NotFramed, Reference, split
 from schemas.plan import UNKNOWN_FIELD, Plan, read_stripped
-from schemas.report_schema import SINGLE_OBJECT_MARKER, ReportSchema
+from schemas.report_schema import ReportSchema
 from tidegate.cli.record_text import by_action, kept, remark_path
 
-PREFIX_LENGTH = len(OUTCOMES_PREFIX)
+Read = Callable[[bytes], "Decoded"]
+"""Reads the body of a value under one schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +37,34 @@ class Decoder:
     def __init__(self, catalogue: Catalogue) -> None:
         self._reports = catalogue.by_fingerprint
         self._outcomes = fastavro.parse_schema(OUTCOMES_SCHEMA)
-        self._by_prefix: dict[bytes, Callable[[bytes], Decoded]] = {OUTCOMES_PREFIX: self._read_outcomes}
-        for plan in catalogue.plans.values():
-            self._by_prefix[plan.message_prefix] = partial(_stripped, plan)
+        self._read: dict[Reference, Read] = {OUTCOMES_FINGERPRINT: self._read_outcomes}
+        self._plans = tuple(catalogue.plans.values())
+        for plan in self._plans:
+            self._read[plan.output_fingerprint] = partial(_stripped, plan)
 
     def learn(self, schemas: Schemas) -> None:
         """Know the schemas that the log holds as well: what earlier policies wrote stays readable."""
-        for fingerprint, document in schemas.items():
-            prefix = SINGLE_OBJECT_MARKER + fingerprint
-            if prefix not in self._by_prefix:
-                self._by_prefix[prefix] = partial(_stripped_before, document, self._reports)
+        for reference, document in schemas.items():
+            if reference not in self._read:
+                self._read[reference] = self._under(document)
 
     def decode(self, value: bytes) -> Decoded:
         """The value, or what little can be said of one that none of the schemas wrote."""
         if value.startswith(b"{"):
             return _schema(value)
-        read = self._by_prefix.get(value[:PREFIX_LENGTH])
-        return _unknown(value) if read is None else read(value[PREFIX_LENGTH:])
+        try:
+            reference, body_at = split(value)
+        except NotFramed:
+            return Decoded("neither an Avro single-object message nor one with a schema's id", {}, (), _bytes_of(value))
+        read = self._read.get(reference)
+        return _unknown(reference, value) if read is None else read(value[body_at:])
+
+    def _under(self, document: Mapping[str, Any]) -> Read:
+        """What reads values under a schema of the log: an id may lead to one that is in force."""
+        if document == OUTCOMES_SCHEMA:
+            return self._read_outcomes
+        known = (partial(_stripped, plan) for plan in self._plans if plan.output == document)
+        return next(known, partial(_stripped_before, document, self._reports))
 
     def _read_outcomes(self, body: bytes) -> Decoded:
         record: Any = fastavro.schemaless_reader(BytesIO(body), self._outcomes, None)
@@ -105,9 +118,15 @@ def _schema(value: bytes) -> Decoded:
     return Decoded(f"schema {name}", {}, (), {"schema": "avro", "value": name})
 
 
-def _unknown(value: bytes) -> Decoded:
-    if not value.startswith(SINGLE_OBJECT_MARKER):
-        return Decoded("no Avro single-object message", {}, (), {"schema": None, "bytes": len(value)})
-    fingerprint = value[len(SINGLE_OBJECT_MARKER) : PREFIX_LENGTH].hex()
-    what = f"written under a schema that neither these policies nor the log has, fingerprint {fingerprint}; see --tiers"
-    return Decoded(what, {}, (), {"schema": None, "fingerprint": fingerprint, "bytes": len(value)})
+def _unknown(reference: Reference, value: bytes) -> Decoded:
+    if len(reference) == FINGERPRINT_BYTES:
+        named: dict[str, Any] = {"fingerprint": reference.hex()}
+    else:
+        named = {"schema_id": int.from_bytes(reference, "big")}
+    ((kind, said),) = named.items()
+    what = f"written under a schema that neither these policies nor the log has, {kind} {said}; see --tiers"
+    return Decoded(what, {}, (), _bytes_of(value) | named)
+
+
+def _bytes_of(value: bytes) -> dict[str, Any]:
+    return {"schema": None, "bytes": len(value)}

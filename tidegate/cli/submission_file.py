@@ -7,9 +7,9 @@ import click
 from ingest.body import LENGTH
 from ingest.pipeline import AVRO, AVRO_SEQUENCE, CUT, JSON
 from schemas.catalogue import Catalogue
-from schemas.report_schema import SINGLE_OBJECT_MARKER
+from schemas.framing import SINGLE_OBJECT_BYTES, SINGLE_OBJECT_MARKER
 
-FINGERPRINT = slice(len(SINGLE_OBJECT_MARKER), len(SINGLE_OBJECT_MARKER) + 8)
+FINGERPRINT = slice(len(SINGLE_OBJECT_MARKER), SINGLE_OBJECT_BYTES)
 
 
 def media_type_of(body: bytes) -> str:

@@ -17,7 +17,7 @@ from ingest.clock import ManualClock
 from ingest.telemetry.account import RECEIVED, Account, OutcomeCount
 from ingest.telemetry.outcomes import (
     HEARTBEAT_SECONDS,
-    OUTCOMES_PREFIX,
+    OUTCOMES_FINGERPRINT,
     OUTCOMES_SCHEMA,
     Outcomes,
     OutcomeSeries,
@@ -42,8 +42,7 @@ def account() -> Account:
 
 def decode(value: bytes) -> Record:
     """A control record as a stranger reads it: with the schema's file and fastavro."""
-    assert value.startswith(OUTCOMES_PREFIX)
-    record = fastavro.schemaless_reader(BytesIO(value[10:]), OUTCOMES_SCHEMA, None)
+    record = fastavro.schemaless_reader(BytesIO(value), OUTCOMES_SCHEMA, None)
     assert isinstance(record, dict)
     return record
 
@@ -108,22 +107,21 @@ def test_encoded_outcomes_are_read_by_both_libraries() -> None:
     )
     value = encode_outcomes(outcomes)
     reader = avro.io.DatumReader(avro.schema.parse(json.dumps(OUTCOMES_SCHEMA)))
-    by_apache = reader.read(avro.io.BinaryDecoder(BytesIO(value[10:])))
-    assert value[:2] == b"\xc3\x01"
+    by_apache = reader.read(avro.io.BinaryDecoder(BytesIO(value)))
     assert by_apache == decode(value)
     assert by_apache["from_time"] == datetime.fromtimestamp(START / 1000, UTC)
     assert by_apache["counts"] == [{"tier": "managed", "outcome": "received", "count": 3}]
 
 
 def test_fingerprint_is_that_of_apache() -> None:
-    """The 8 bytes after the marker are the CRC-64-AVRO fingerprint as Apache's library computes it."""
+    """What names the schema of the outcomes is the CRC-64-AVRO fingerprint as Apache's library computes it."""
     # Apache's Python library 1.12.2 writes {"type":"long"} for a logical type; the canonical form of the specification,
     # and its Java library, have "long".
     fields = [
         {**field, "type": "long"} if field["name"].endswith("_time") else field for field in OUTCOMES_SCHEMA["fields"]
     ]
     parsed = avro.schema.parse(json.dumps({**OUTCOMES_SCHEMA, "fields": fields}))
-    assert parsed.fingerprint("CRC-64-AVRO") == OUTCOMES_PREFIX[2:]
+    assert parsed.fingerprint("CRC-64-AVRO") == OUTCOMES_FINGERPRINT
 
 
 async def test_series_is_contiguous(account: Account) -> None:
@@ -172,6 +170,32 @@ async def test_refused_append_keeps_number_span_and_counts(account: Account) -> 
     assert control.attempts == 2
     assert (record["sequence"], milliseconds(record["from_time"])) == (0, START)
     assert record["counts"] == [{"tier": "managed", "outcome": "received", "count": 3}]
+
+
+class SetClock(ManualClock):
+    """A clock that somebody sets, forward and back."""
+
+    def set(self, seconds: float) -> None:
+        """Show another time, by so many seconds."""
+        self._now_ms += seconds * 1000
+
+
+async def test_a_later_try_of_a_number_ends_later(account: Account) -> None:
+    """The tries of one number tell ever later ends, even while the clock steps back, so that the last counts win."""
+    clock, control = SetClock(START), Control()
+    series = OutcomeSeries(account, append=control.append, clock=clock, gate_id=GATE)
+    control.lose_answer = True
+    for seconds in (10, -5, 0, 7):
+        clock.set(seconds)
+        account.received("managed", 1)
+        await series.tick()
+    control.lose_answer = False
+    await series.tick()
+    ends = [milliseconds(record["to_time"]) - START for record in control.records]
+    assert ends == [10_000, 10_001, 10_002, 12_000, 12_001]
+    assert control.sequences == [0] * 5
+    await series.finish()
+    assert milliseconds(control.records[-1]["from_time"]) - START == 12_001
 
 
 async def test_lost_confirmation_is_repaired_by_the_last_record_of_a_number(account: Account) -> None:

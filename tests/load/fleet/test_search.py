@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingest.log.embedded import EmbeddedLog
+from ingest.log.embedded import EmbeddedLog, EmbeddedLogReader
 from ingest.report import Entry
 from ingest.schema_topic import publish_schemas
 from load.fleet.nouns import Fleet
@@ -33,7 +33,7 @@ def log_with(folder: Path, *, header: str = "ordinary", model: str = CONTROL) ->
         await publish_schemas(log, CATALOGUE, now=NOW)
         await log.append([named, second])
         await log.close()
-        return await log_texts(folder / "log")
+        return await log_texts(EmbeddedLogReader(folder / "log"))
 
     return asyncio.run(write_and_read())
 
