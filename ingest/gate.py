@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ingest.access.admission import Admission
 from ingest.clock import Clock
 from ingest.coarsen import Names
+from ingest.failpoint import reached
 from ingest.http.reading import BodyReader
 from ingest.log import InDoubt, Log, LogUnavailable, StorageFull
 from ingest.pipeline import Rules
@@ -71,11 +72,12 @@ class Gate:
             return
         now = self.clock.now_ms()
         tier = reports[0].plan.tier.name
-        entries = [to_entry(report, now=now) for report in reports]
+        entries = [to_entry(report, now=now, framing=self.rules.framing) for report in reports]
         # In doubt unless the log says otherwise, so that a request that is cancelled meanwhile is not forgotten.
         trouble: Reason | None = Reason.IN_DOUBT
         try:
             await self.log.append(entries)
+            reached("gate.durable")
             trouble = None
         except StorageFull:
             trouble = Reason.STORAGE_FULL

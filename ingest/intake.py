@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ingest.failpoint import reached
 from ingest.gate import Gate
 from ingest.http import answers
 from ingest.json_reports import Message
@@ -34,6 +35,7 @@ class Answer(NamedTuple):
 
 async def take_in(submission: Submission, gate: Gate) -> Answer:
     """The answer to a submission once everything accepted is durable; raises `Rejected` where all of it is refused."""
+    reached("gate.body_read")
     try:
         messages = _messages(submission, gate)
     except Rejected as refusal:
@@ -50,6 +52,7 @@ async def take_in(submission: Submission, gate: Gate) -> Answer:
         raise
     _count_rejected(gate, submission.tier, verdicts)
     await gate.store([verdict for verdict in verdicts if isinstance(verdict, StrippedReport)])
+    reached("gate.before_answer")
     return Answer(ACCEPTED_STATUS, answers.accepted(_single_or_all(submission, verdicts)))
 
 

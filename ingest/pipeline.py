@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from ingest.body import expand, split_sequence
 from ingest.coarsen import MS_PER_HOUR, Names
 from ingest.decode import decode
+from ingest.failpoint import reached
 from ingest.json_reports import Message, encode_json, split_json
 from ingest.problems import Reason, Rejected
 from ingest.report import Report, StrippedReport
 from ingest.strip import strip
 from schemas.catalogue import Catalogue
+from schemas.framing import SINGLE_OBJECT, Framing
 from schemas.plan import Plan
 from schemas.report_schema import ReportSchema
 from schemas.tier import Tier
@@ -37,13 +39,14 @@ class Rules:
     """Everything in force at one moment; replaced as a whole, never changed.
 
     `location` is where this gate stores; `key(tier, epoch_days, window_start_ms)` gives the pseudonym key of a window
-    and may raise `Rejected`.
+    and may raise `Rejected`; `framing` says how a value in the log begins.
     """
 
     catalogue: Catalogue
     names: Names
     location: str
     key: Callable[[str, int, int], bytes]
+    framing: Framing = SINGLE_OBJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,17 @@ def judge(message: Message | Rejected, submission: Submission, rules: Rules, *, 
 def strip_message(message: Message, submission: Submission, rules: Rules, *, now: int) -> StrippedReport:
     """What the tier lets through of one message at `now`, milliseconds since the epoch; raises `Rejected`."""
     report = decode(message.content, rules.catalogue.by_fingerprint)
+    reached("gate.decoded")
     require_size(message)
     require_report(report, submission.report)
     plan = require_plan(report, submission.tier, rules.catalogue)
     require_window(report, plan.tier, now)
     require_consent(report, plan.tier)
     require_location(report, plan.tier, rules.location)
-    return strip(report, plan, names=rules.names, key=key_for(report, plan, rules), now=now, unknown=message.unknown)
+    key = key_for(report, plan, rules)
+    stripped = strip(report, plan, names=rules.names, key=key, now=now, unknown=message.unknown)
+    reached("gate.stripped")
+    return stripped
 
 
 def require_size(message: Message) -> None:

@@ -55,6 +55,13 @@ class Partition(NamedTuple):
     number: int
 
 
+class Extent(NamedTuple):
+    """What a partition holds: every offset with `first <= offset < end`; the next entry gets `end` or a later one."""
+
+    first: int
+    end: int
+
+
 class Position(NamedTuple):
     """Where the log put an entry."""
 
@@ -64,7 +71,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record for the log: `value` is an Avro single-object message, `timestamp` milliseconds since the epoch, UTC.
+    """One record for the log: `value` is Avro, framed (`schemas.framing`); times are milliseconds since the epoch, UTC.
 
     Everything here leaves the gate, so everything here comes from a stripped report and the tier's allow-list.
     """

@@ -11,26 +11,29 @@ docs/adr/0004-embedded-log-is-sqlite.md says why SQLite, and what was measured.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from ingest.log import InDoubt, LogUnavailable
+from ingest.log import InDoubt, LogDamaged, LogUnavailable
+from ingest.log.checksum import StoredRow, checked, left_out
 from ingest.log.group_commit import AppendLimits, GroupCommit
 from ingest.log.header_block import decode
+from ingest.log.partition_stats import PartitionStats
 from ingest.log.sqlite_file import (
     CannotOpenLog,
     DirectoryLock,
     create_private,
+    names_damaged,
     open_reader,
     raise_as_ours,
     statement,
 )
 from ingest.log.sqlite_writer import SqliteWriter
 from ingest.log.stored import stored_entry
-from ingest.report import Entry, Partition, Position, StoredEntry
+from ingest.report import Entry, Extent, Partition, Position, StoredEntry
 
 __all__ = ["AppendLimits", "CannotOpenLog", "EmbeddedLog", "EmbeddedLogReader", "PartitionStats"]
 
@@ -39,18 +42,7 @@ T = TypeVar("T")
 READ_ENTRIES = statement("read_entries")
 PARTITION_STATS = statement("partition_stats")
 OFFSET_BEFORE_NEWEST = statement("offset_before_newest")
-
-
-class PartitionStats(NamedTuple):
-    """What a partition holds; `value_bytes` without keys and headers, timestamps in milliseconds since the epoch."""
-
-    partition: Partition
-    entries: int
-    value_bytes: int
-    first_offset: int
-    last_offset: int
-    first_timestamp: int
-    last_timestamp: int
+EXTENT = statement("extent")
 
 
 class EmbeddedLogReader:
@@ -74,6 +66,10 @@ class EmbeddedLogReader:
     async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
         """As `LogReader.read`."""
         return await self._on_thread(lambda: self._read(partition, after, limit))
+
+    async def extent(self, partition: Partition) -> Extent:
+        """As `LogReader.extent`."""
+        return await self._on_thread(lambda: self._read_extent(partition))
 
     async def stats(self) -> Sequence[PartitionStats]:
         """What each partition that is not empty holds now, sorted; looks at every entry, so it takes a while."""
@@ -101,6 +97,9 @@ class EmbeddedLogReader:
         except sqlite3.Error as error:
             self._disconnect()  # the next call opens the file anew
             raise_as_ours(error)
+        except UnicodeDecodeError:  # it carries what was read
+            self._disconnect()
+            raise names_damaged(self._directory) from None
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -115,6 +114,8 @@ class EmbeddedLogReader:
 
     def _read_partitions(self) -> Sequence[Partition]:
         found = self._connected().execute("SELECT topic, number, id FROM partitions").fetchall()
+        if not all(isinstance(topic, str) and isinstance(number, int) for topic, number, _ in found):
+            raise names_damaged(self._directory)
         self._rows = {Partition(topic, number): row for topic, number, row in found}
         return sorted(self._rows)
 
@@ -124,24 +125,53 @@ class EmbeddedLogReader:
             for topic, number, *counted in self._connected().execute(PARTITION_STATS)
         ]
 
-    def _before_newest(self, partition: Partition, entries: int) -> int:
+    def _row(self, partition: Partition) -> int | None:
+        """The id of the partition's row in the file; None while it has none."""
         if partition not in self._rows:
             self._read_partitions()
-        row = self._rows.get(partition)
+        return self._rows.get(partition)
+
+    def _before_newest(self, partition: Partition, entries: int) -> int:
+        row = self._row(partition)
         found = self._connected().execute(OFFSET_BEFORE_NEWEST, {"partition": row, "entries": entries}).fetchone()
         return -1 if found is None else int(found[0])
 
+    def _read_extent(self, partition: Partition) -> Extent:
+        return Extent(*self._connected().execute(EXTENT, {"partition": self._row(partition)}).fetchone())
+
     def _read(self, partition: Partition, after: int, limit: int) -> Sequence[StoredEntry]:
-        if partition not in self._rows:
-            self._read_partitions()
-        found = self._connected().execute(
-            READ_ENTRIES,
-            {"partition": self._rows.get(partition), "after": after, "limit": max(limit, 0)},
-        )
-        return [
-            stored_entry(offset, (partition.topic, key, value, timestamp, decode(headers)))
-            for offset, key, value, timestamp, headers in found.fetchall()
-        ]
+        entries: list[StoredEntry] = []
+        try:
+            for row in self._whole_rows(partition, after, limit):
+                fields = (partition.topic, row.key, row.value, row.timestamp, decode(row.headers))
+                entries.append(stored_entry(row.offset, fields))
+        except LogDamaged:
+            if not entries:  # else what stands before it is served, and the next read finds it in the first place
+                raise
+        return entries
+
+    def _whole_rows(self, partition: Partition, after: int, limit: int) -> Iterator[StoredRow]:
+        """The rows that `read` asks for; raises `LogDamaged` where one is damaged, or left out between or behind them.
+
+        Offsets are dense: nothing is deleted but from the beginning. A page of the file may be damaged so that a walk
+        along it ends early; the way to the newest row is another one, and both have to end at the same.
+        """
+        connection, row = self._connected(), self._row(partition)
+        connection.execute("BEGIN")  # both of one moment, whoever appends
+        try:
+            asked = {"partition": row, "after": after, "limit": max(limit, 0)}
+            found = connection.execute(READ_ENTRIES, asked).fetchall()
+            end = connection.execute(EXTENT, {"partition": row}).fetchone()[1] if len(found) < limit else None
+        finally:
+            connection.execute("COMMIT")
+        last = found[0][0] - 1 if found else after
+        for columns in found:
+            if columns[0] != last + 1:
+                raise left_out(partition, last + 1)
+            yield checked(partition, columns)
+            last = columns[0]
+        if end is not None and end > last + 1:
+            raise left_out(partition, last + 1)
 
 
 class EmbeddedLog:
@@ -200,6 +230,10 @@ class EmbeddedLog:
     async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
         """As `LogReader.read`."""
         return await self._reader.read(partition, after=after, limit=limit)
+
+    async def extent(self, partition: Partition) -> Extent:
+        """As `LogReader.extent`."""
+        return await self._reader.extent(partition)
 
     async def close(self) -> None:
         """Refuses new appends, answers those that wait, and lets the next writer in.

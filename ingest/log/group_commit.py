@@ -50,12 +50,20 @@ class Waiting:
 
 
 class GroupCommit:
-    """Belongs to the event loop that first calls `append`."""
+    """Belongs to the event loop that first calls `append`. `give_way_every`: seconds; see `_give_way`."""
 
-    def __init__(self, write: Write, *, executor: Executor, limits: AppendLimits) -> None:
+    def __init__(
+        self,
+        write: Write,
+        *,
+        executor: Executor,
+        limits: AppendLimits,
+        give_way_every: float = GIVE_WAY_EVERY_SECONDS,
+    ) -> None:
         self._write = write
         self._executor = executor
         self._limits = limits
+        self._give_way_every = give_way_every
         self._pending: list[Waiting] = []
         self._pending_entries = 0
         self._pending_bytes = 0
@@ -106,7 +114,7 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         calls = [waiting.entries for waiting in self._writing]
         loop.run_in_executor(self._executor, self._write, calls).add_done_callback(self._finished)
-        self._nap = loop.call_later(GIVE_WAY_EVERY_SECONDS, self._give_way)
+        self._nap = loop.call_later(self._give_way_every, self._give_way)
 
     def _give_way(self) -> None:
         """Sleeps for a moment, and again every now and then, until the commit that is running has ended.
@@ -117,7 +125,7 @@ class GroupCommit:
         loop: a commit took up to 7 s without these naps, and 27 ms with them. A loop with pauses rarely comes here.
         """
         time.sleep(GIVE_WAY_FOR_SECONDS)
-        self._nap = asyncio.get_running_loop().call_later(GIVE_WAY_EVERY_SECONDS, self._give_way)
+        self._nap = asyncio.get_running_loop().call_later(self._give_way_every, self._give_way)
 
     def _finished(self, job: asyncio.Future[Sequence[Positions]]) -> None:
         if self._nap is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ingest.log import LogUnavailable
 from ingest.log.partitioning import partition_number
-from ingest.report import Entry, Partition, Position, StoredEntry
+from ingest.report import Entry, Extent, Partition, Position, StoredEntry
 
 
 class MemoryLog:
@@ -47,6 +47,11 @@ class MemoryLog:
         self._refuse_when_closed()
         first = max(after + 1, 0)
         return self._stored.get(partition, [])[first : first + max(limit, 0)]
+
+    async def extent(self, partition: Partition) -> Extent:
+        """As `LogReader.extent`; here nothing is ever taken away."""
+        self._refuse_when_closed()
+        return Extent(0, len(self._stored.get(partition, [])))
 
     async def close(self) -> None:
         """Lets go of every entry."""

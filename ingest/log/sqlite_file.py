@@ -17,10 +17,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NoReturn
 
-from ingest.log import InDoubt, LogUnavailable, StorageFull
+from ingest.log import InDoubt, LogDamaged, LogUnavailable, StorageFull
 
 APPLICATION_ID = int.from_bytes(b"TdGt")
-VERSION = 1
+VERSION = 2
+"""2: every entry has a checksum."""
 FILE_NAME = "log.sqlite"
 LOCK_NAME = "log.lock"
 
@@ -146,6 +147,9 @@ def _closed_on_failure(file: Path, uri: str) -> Iterator[sqlite3.Connection]:
         if _name(error) == "SQLITE_NOTADB":
             raise CannotOpenLog(f"{file} {_NOT_OURS}") from None
         raise_as_ours(error)
+    except UnicodeDecodeError:  # it carries what was read
+        connection.close()
+        raise names_damaged(file.parent) from None
     except BaseException:  # whatever it was, it goes on; only the connection must not stay behind
         connection.close()
         raise
@@ -188,6 +192,11 @@ def raise_as_failed_commit(error: sqlite3.Error) -> NoReturn:
     if name.startswith("SQLITE_IOERR") and name != "SQLITE_IOERR_WRITE":
         raise InDoubt(f"the log's file could not be synced ({name}); see the system's log") from None
     raise_as_ours(error)
+
+
+def names_damaged(directory: Path) -> LogDamaged:
+    """What is raised where SQLite reads a name of a table or topic that is no text any more."""
+    return LogDamaged(f"a name in {directory / FILE_NAME} is damaged: restore the log from its backup")
 
 
 def is_full(error: sqlite3.Error) -> bool:

@@ -16,15 +16,17 @@ from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
+from ingest.failpoint import reached
+from ingest.log.checksum import checksum
 from ingest.log.header_block import encode
 from ingest.log.placement import Placement
-from ingest.log.sqlite_file import is_full, open_writer, raise_as_failed_commit, raise_as_ours
+from ingest.log.sqlite_file import is_full, names_damaged, open_writer, raise_as_failed_commit, raise_as_ours
 from ingest.report import Entry, Position
 
-Row = tuple[int, int, int, bytes, bytes | None, bytes]
+Row = tuple[int, int, int, bytes, bytes | None, bytes, int]
 
-INSERT = 'INSERT INTO entries (partition, "offset", "timestamp", "key", headers, value) VALUES '
-ROW = "(?, ?, ?, ?, ?, ?)"
+INSERT = 'INSERT INTO entries (partition, "offset", "timestamp", "key", headers, value, checksum) VALUES '
+ROW = "(?, ?, ?, ?, ?, ?, ?)"
 
 ROWS_PER_STATEMENT = (256, 64, 16, 4, 1)
 """Few different texts, so that each is prepared once. Python lets go of its interpreter lock for every step of a
@@ -58,6 +60,7 @@ class SqliteWriter:
             positions = [[_place(entry, placement, rows) for entry in call] for call in calls]
             rows.sort()  # by partition and offset, which no two share: each page is written once, not by turns
             _insert(rows, connection)
+            reached("gate.appended")
         self.commits += 1
         self.entries += len(rows)
         return positions
@@ -87,6 +90,9 @@ class SqliteWriter:
         except sqlite3.Error as error:
             self._recover_from(error)
             fail(error)
+        except UnicodeDecodeError:  # a topic's name was damaged; the exception carries what was read
+            self.close()
+            raise names_damaged(self._directory) from None
         except BaseException:  # a fault of ours goes on to the callers; half a transaction must not stay open behind it
             self.close()
             raise
@@ -112,7 +118,9 @@ def _place(entry: Entry, placement: Placement, rows: list[Row]) -> Position:
     """Adds the entry's row to `rows` and says where it will be."""
     end = placement.end(entry.topic, entry.key)
     offset = end.next_offset()
-    rows.append((end.row, offset, entry.timestamp, entry.key, encode(entry.headers), entry.value))
+    key, headers, value = entry.key, encode(entry.headers), entry.value
+    checked = checksum(end.partition, offset, timestamp=entry.timestamp, key=key, headers=headers, value=value)
+    rows.append((end.row, offset, entry.timestamp, key, headers, value, checked))
     return Position(end.partition, offset)
 
 

@@ -155,6 +155,14 @@ class Account:
                 if reports or outcome in (RECEIVED, ACCEPTED):
                     yield OutcomeCount(tier, outcome, reports)
 
+    def outcome_totals(self) -> Iterator[OutcomeCount]:
+        """Every outcome of every tier, zeros included.
+
+        A counter that appears with its first event has never risen, and whoever watches for a rise misses that event.
+        """
+        for tier, counts in self._ledger.copy().items():
+            yield from (OutcomeCount(tier, outcome, counts[outcome]) for outcome in OUTCOMES)
+
     def checked_totals(self) -> Iterator[tuple[str, int]]:
         """(tier, reports that were only checked)."""
         yield from self._checked.copy().items()

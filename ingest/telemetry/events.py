@@ -42,6 +42,7 @@ class Event(Enum):
     REPORTS_REFUSED = "reports_refused"
     OUTCOMES_NOT_STORED = "outcomes_not_stored"
     OUTCOMES_STORED_AGAIN = "outcomes_stored_again"
+    PRODUCER_REPLACED = "producer_replaced"
     REQUEST_FAILED = "request_failed"
     ANSWERS_READY = "answers_ready"
     ANSWERS_STOPPED = "answers_stopped"
@@ -58,6 +59,7 @@ class Event(Enum):
     PYTHON_WARNING = "python_warning"
     LIBRARY_LOG = "library_log"
     LOG_LINE_FAILED = "log_line_failed"
+    FAILPOINT_ARMED = "failpoint_armed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ EVENTS: dict[Event, Declared] = {
     Event.REPORTS_REFUSED: Declared(logging.ERROR, {"reason": Kind.NAME, "tier": Kind.NAME, "reports": Kind.NUMBER}),
     Event.OUTCOMES_NOT_STORED: Declared(logging.WARNING, {"sequence": Kind.NUMBER}),
     Event.OUTCOMES_STORED_AGAIN: Declared(logging.INFO, {"sequence": Kind.NUMBER, "seconds": Kind.NUMBER}),
+    Event.PRODUCER_REPLACED: Declared(logging.WARNING),
     Event.REQUEST_FAILED: Declared(logging.ERROR, {"tier": Kind.NAME, "report": Kind.NAME, "reason": Kind.NAME}),
     Event.ANSWERS_READY: Declared(logging.INFO, {"measures": Kind.NUMBER}),
     Event.ANSWERS_STOPPED: Declared(logging.INFO),
@@ -105,6 +108,9 @@ EVENTS: dict[Event, Declared] = {
     Event.PYTHON_WARNING: Declared(logging.WARNING, SOURCE | {"category": Kind.CODE}),
     Event.LIBRARY_LOG: Declared(logging.WARNING, SOURCE | {"logger": Kind.CODE, "message": Kind.NAME}),
     Event.LOG_LINE_FAILED: Declared(logging.ERROR),
+    Event.FAILPOINT_ARMED: Declared(
+        logging.WARNING, {"failpoint": Kind.CODE, "action": Kind.CODE, "time": Kind.NUMBER}
+    ),
 }
 """Every event also takes an exception, beside its fields."""
 

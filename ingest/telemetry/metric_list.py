@@ -149,6 +149,13 @@ FOLLOWER_STATE = Metric(
     ("state",),
     "1 for the state that the follower is in, 0 for the others.",
 )
+FOLLOWER_WHY = Metric(
+    "tidegate.follower.why",
+    Instrument.GAUGE,
+    "1",
+    ("why",),
+    "1 for the reason why the follower waits or has stopped, 0 for the others; all are 0 while it goes on.",
+)
 PUBLICATION_AGE = Metric(
     "tidegate.publication.age",
     Instrument.GAUGE,
@@ -157,6 +164,30 @@ PUBLICATION_AGE = Metric(
     "Time since the newest publication; absent while there is none.",
 )
 
-ANSWERS_METRICS: tuple[Metric, ...] = (FOLLOWER_LAG, FOLLOWER_REPORTS, FOLLOWER_STATE, PUBLICATION_AGE)
+ANSWERS_METRICS: tuple[Metric, ...] = (FOLLOWER_LAG, FOLLOWER_REPORTS, FOLLOWER_STATE, FOLLOWER_WHY, PUBLICATION_AGE)
 
-METRICS: tuple[Metric, ...] = GATE_METRICS + ANSWERS_METRICS
+CPU_TIME = Metric(
+    "process.cpu.time",
+    Instrument.COUNTER,
+    "s",
+    (),
+    "CPU time of the process, user and system together.",
+)
+MEMORY_USAGE = Metric(
+    "process.memory.usage",
+    Instrument.UP_DOWN_COUNTER,
+    "By",
+    (),
+    "Physical memory that the process holds; absent where the system has no /proc.",
+)
+UPTIME = Metric(
+    "process.uptime",
+    Instrument.GAUGE,
+    "s",
+    (),
+    "Time since the process began to measure itself, which is its start.",
+)
+
+PROCESS_METRICS: tuple[Metric, ...] = (CPU_TIME, MEMORY_USAGE, UPTIME)
+
+METRICS: tuple[Metric, ...] = GATE_METRICS + ANSWERS_METRICS + PROCESS_METRICS

@@ -34,6 +34,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from ingest.telemetry.account import Buckets
 from ingest.telemetry.metric_list import POLICY_RELOADS, Instrument, Metric
 from ingest.telemetry.otlp import flush, gate_resource, otlp_asked
+from ingest.telemetry.process_numbers import ProcessNumbers
 from ingest.telemetry.sources import HistogramRows, Read, Row, Source
 
 PROMETHEUS_CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -69,7 +70,7 @@ class Metrics:
         )
         meter = self._provider.get_meter("tidegate.gate")
         _register(meter, POLICY_RELOADS, self._reload_totals)
-        for source in sources:
+        for source in (*sources, ProcessNumbers()):
             for metric, read in source.reads().items():
                 _register(meter, metric, read)
 

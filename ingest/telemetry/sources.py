@@ -14,6 +14,7 @@ from ingest.telemetry.metric_list import (
     FOLLOWER_LAG,
     FOLLOWER_REPORTS,
     FOLLOWER_STATE,
+    FOLLOWER_WHY,
     LOG_COMMITS,
     LOG_ENTRIES,
     POLICY_VERSION,
@@ -63,7 +64,7 @@ class Sources:
         account = self.account
         return {
             RECEIVED_REPORTS: lambda: ((row.tier, row.reports) for row in account.ledger() if row.outcome == RECEIVED),
-            REPORTS: lambda: (row for row in account.ledger() if row.outcome != RECEIVED),
+            REPORTS: account.outcome_totals,
             CHECKED: account.checked_totals,
             REMARKS: account.remark_totals,
             ACTIVE_REQUESTS: lambda: self._per_tier(self.active_requests()),
@@ -84,11 +85,12 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersSources:
-    """The follower and the publications; `states` has every state there is, with 1 for the one that holds."""
+    """The follower and the publications; `states` and `whys` have all that there are, with 1 for the one that holds."""
 
     lag: Callable[[], int]
     reports: Callable[[], Mapping[str, int]]
     states: Callable[[], Mapping[str, int]]
+    whys: Callable[[], Mapping[str, int]]
     publication_age: Callable[[], float | None]
 
     def reads(self) -> Mapping[Metric, Read]:
@@ -97,6 +99,7 @@ class AnswersSources:
             FOLLOWER_LAG: lambda: [(self.lag(),)],
             FOLLOWER_REPORTS: lambda: self.reports().items(),
             FOLLOWER_STATE: lambda: self.states().items(),
+            FOLLOWER_WHY: lambda: self.whys().items(),
             PUBLICATION_AGE: lambda: [(age,) for age in [self.publication_age()] if age is not None],
         }
 

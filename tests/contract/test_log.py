@@ -2,13 +2,13 @@
 
 A test knows nothing of what it runs on: it is given `Storage`, which opens logs. Another implementation joins by one
 line, in `FORGETS` or `PERSISTS`. What only one implementation promises has a file of its own under `tests/ingest/log`.
+Topics are a log's own affair here: on Kafka, where somebody must make them first, the log of this suite does it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,13 +17,33 @@ from hypothesis import strategies as st
 from ingest.log import Log, LogUnavailable
 from ingest.log.embedded import EmbeddedLog
 from ingest.log.memory import MemoryLog
-from ingest.report import Entry, Partition, Position, StoredEntry
+from ingest.report import Entry, Extent, Partition, Position, StoredEntry
+from tests.kafka_on_demand import KafkaLogOnDemand
 
-Open = Callable[[Path, int], Log]
+Open = Callable[[int], Log]
 
-FORGETS: dict[str, Open] = {"memory": lambda _directory, partitions: MemoryLog(partitions=partitions)}
-PERSISTS: dict[str, Open] = {"embedded": lambda directory, partitions: EmbeddedLog(directory, partitions=partitions)}
-IMPLEMENTATIONS = FORGETS | PERSISTS
+
+def memory(_request: pytest.FixtureRequest) -> Open:
+    """Logs in memory, with as many partitions as they are opened with."""
+    return lambda partitions: MemoryLog(partitions=partitions)
+
+
+def embedded(request: pytest.FixtureRequest) -> Open:
+    """Logs in one directory."""
+    directory = request.getfixturevalue("tmp_path") / "log"
+    return lambda partitions: EmbeddedLog(directory, partitions=partitions)
+
+
+def kafka(request: pytest.FixtureRequest) -> Open:
+    """Logs on one broker, under one prefix."""
+    bootstrap: str = request.getfixturevalue("kafka_bootstrap")
+    prefix: str = request.getfixturevalue("topic_prefix")
+    return lambda partitions: KafkaLogOnDemand(bootstrap, topic_prefix=prefix, partitions=partitions)
+
+
+ON_KAFKA = (pytest.mark.kafka("mock"),)
+FORGETS = [pytest.param(memory, id="memory")]
+PERSISTS = [pytest.param(embedded, id="embedded"), pytest.param(kafka, id="kafka", marks=ON_KAFKA)]
 
 
 @dataclass
@@ -31,11 +51,10 @@ class Storage:
     """Opens logs on the same storage, one after the other, and closes them when the test has ended."""
 
     open_log: Open
-    directory: Path
     opened: list[Log] = field(default_factory=list)
 
     def open(self, *, partitions: int = 1) -> Log:
-        log = self.open_log(self.directory, partitions)
+        log = self.open_log(partitions)
         self.opened.append(log)
         return log
 
@@ -44,18 +63,18 @@ class Storage:
             await log.close()
 
 
-@pytest.fixture(params=sorted(IMPLEMENTATIONS))
-async def storage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+@pytest.fixture(params=FORGETS + PERSISTS)
+async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     """Storage of each implementation."""
-    storage = Storage(IMPLEMENTATIONS[request.param], tmp_path / "log")
+    storage = Storage(request.param(request))
     yield storage
     await storage.close()
 
 
-@pytest.fixture(params=sorted(PERSISTS))
-async def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+@pytest.fixture(params=PERSISTS)
+async def lasting(request: pytest.FixtureRequest) -> AsyncIterator[Storage]:
     """Storage of each implementation that outlives its log objects."""
-    storage = Storage(PERSISTS[request.param], tmp_path / "log")
+    storage = Storage(request.param(request))
     yield storage
     await storage.close()
 
@@ -183,6 +202,19 @@ async def test_a_partition_without_entries_reads_empty(storage: Storage) -> None
     assert [stored.entry for stored in await log.read(nowhere, after=-1, limit=10)] == [entry(b"key")]
 
 
+async def test_extent(storage: Storage) -> None:
+    """The extent of a partition is empty before its first entry, and then reaches from the first to behind the last."""
+    log = storage.open()
+    nowhere, other = Partition(TOPIC, 0), Partition(OTHER_TOPIC, 0)
+    assert await log.extent(nowhere) == Extent(0, 0)
+    await log.append(numbered(5))
+    positions = await log.append(numbered(5))
+    first, end = await log.extent(nowhere)
+    assert (first, end) == (0, positions[-1].offset + 1)
+    assert [stored.offset for stored in await log.read(nowhere, after=end - 2, limit=10)] == [end - 1]
+    assert await log.extent(other) == Extent(0, 0)
+
+
 async def test_a_follower_gets_what_comes_later(storage: Storage) -> None:
     """Reading on behind the last offset returns what was appended since, and nothing twice."""
     log = storage.open()
@@ -295,6 +327,8 @@ async def test_a_closed_log_refuses(storage: Storage) -> None:
         await log.partitions()
     with pytest.raises(LogUnavailable):
         await log.read(position.partition, after=-1, limit=1)
+    with pytest.raises(LogUnavailable):
+        await log.extent(position.partition)
 
 
 async def test_a_refused_append_stores_nothing(lasting: Storage) -> None:
@@ -311,7 +345,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ENTRY_PARTS = st.tuples(
     st.binary(max_size=40),
     st.one_of(st.binary(max_size=300), st.just(b""), st.just(b"\x00" * 10_000)),
-    st.integers(min_value=-(2**63), max_value=2**63 - 1),
+    st.integers(min_value=0, max_value=2**63 - 1),
     st.lists(st.tuples(TEXT, st.binary(max_size=60)), max_size=5).map(tuple),
 )
 TOPIC_NUMBERS = count()

@@ -17,13 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.decode import FINGERPRINT_END, decode
+from ingest.decode import decode
 from ingest.problems import Reason, Rejected
 from ingest.report import StrippedReport
 from ingest.strip import Strip, strip
 from load.reports import make_report
 from schemas.avro_types import Array, AvroType, Enumeration, Field, Map, Primitive, Record
 from schemas.catalogue import load_catalogue
+from schemas.framing import SINGLE_OBJECT_BYTES
 from schemas.plan import Action, Plan, PlannedField
 from tests.reference_strip import Refused, Stripped, decode_output, plain, reference_strip
 from tests.strategies import MANIFEST, NOW, any_encoding, encode, reports
@@ -233,7 +234,7 @@ def edits() -> st.SearchStrategy[list[Edit]]:
 
 def edited(message: bytes, changes: list[Edit]) -> bytes:
     """The message with the changes made after its fingerprint."""
-    body = bytearray(message[FINGERPRINT_END:])
+    body = bytearray(message[SINGLE_OBJECT_BYTES:])
     for kind, thousandth, extra in changes:
         at = len(body) * thousandth // 1000
         match kind:
@@ -245,7 +246,7 @@ def edited(message: bytes, changes: list[Edit]) -> bytes:
                 del body[at : at + len(extra)]
             case "flip" if at < len(body):
                 body[at] ^= 1 << (extra[0] & 7)
-    return message[:FINGERPRINT_END] + bytes(body)
+    return message[:SINGLE_OBJECT_BYTES] + bytes(body)
 
 
 def agree_or_refuse(implementation: Strip, message: bytes, plan: Plan) -> bool:

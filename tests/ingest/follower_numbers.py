@@ -9,5 +9,6 @@ def answers_sources(*, age: float | None = 12.5) -> AnswersSources:
         lag=lambda: 11,
         reports=lambda: {"applied": 5, "duplicate": 2, "parked": 1},
         states=lambda: {"following": 1, "stopped": 0},
+        whys=lambda: {"no_space": 1, "fault": 0},
         publication_age=lambda: age,
     )

@@ -11,8 +11,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from tests.running_gate import eventually
 
@@ -144,6 +146,41 @@ def test_once_as_json_is_one_object_and_leaves_nothing(tmp_path: Path) -> None:
         "places_without_control": [],
         "all_is_well": True,
     }
+    assert_nothing_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("own", [pytest.param(True, id="a broker of its own"), pytest.param(False, id="one that runs")])
+@pytest.mark.kafka
+@pytest.mark.xdist_group("kafka")
+def test_on_kafka(tmp_path: Path, kafka_bootstrap: str, own: bool) -> None:
+    """On Apache Kafka all is well too, the broker's own files are searched, and no process and no topic is left."""
+    before = topics(kafka_bootstrap)
+    kafka = ["--kafka"] if own else ["--kafka", kafka_bootstrap]
+    done = run(tmp_path, [*DEMO, "--once", "--json", "--devices", "30", *kafka])
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["accepted"] > 1000
+    assert (found["truth_equal"], found["identifier_leaks"], found["places_without_control"]) == (True, 0, [])
+    assert (found["places_searched"] > 100) == own, "the files of a broker of its own, and of no other one"
+    assert topics(kafka_bootstrap) == before
+    assert_nothing_is_left(tmp_path)
+
+
+def topics(bootstrap: str) -> set[str]:
+    """Topics that a demonstration made there."""
+    listed = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    return {name for name in listed if name.startswith("demo-")}
+
+
+def test_a_kafka_that_is_not_there(tmp_path: Path) -> None:
+    """An address where no broker answers is refused with what to do, and nothing is left."""
+    with socket() as nobody:  # bound, and not listening
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        done = run(tmp_path, [*DEMO, "--once", "--devices", "30", "--kafka", address])
+    assert done.returncode == 1
+    assert "without an address --kafka starts a broker of its own" in done.stderr
+    assert "Traceback" not in done.stderr
     assert_nothing_is_left(tmp_path)
 
 

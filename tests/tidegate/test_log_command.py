@@ -1,12 +1,11 @@
 """`tidegate log` beside a gate that runs: decoded values, matching topics, following, and what the log holds."""
 
+import asyncio
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,12 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ingest.clock import SystemClock
-from ingest.log.embedded import EmbeddedLogReader
-from ingest.report import Partition
+from ingest.log.embedded import EmbeddedLog, EmbeddedLogReader
+from ingest.report import Entry, Partition
 from ingest.telemetry.account import OutcomeCount
-from ingest.telemetry.outcomes import Outcomes, encode_outcomes
+from ingest.telemetry.outcomes import OUTCOMES_FINGERPRINT, Outcomes, encode_outcomes
 from load.reports import encode, make_report
 from schemas.catalogue import load_catalogue
+from schemas.framing import single_object
 from tests.running_gate import PATIENCE_SECONDS, RunningGate, eventually, running_gate, tier_files
 from tidegate.cli import main
 from tidegate.cli.log_values import Decoder
@@ -91,7 +91,8 @@ def test_heartbeat_says_that_nothing_was_counted() -> None:
     )
     empty, full = (
         Decoder(CATALOGUE).decode(
-            encode_outcomes(Outcomes(gate_id="g", sequence=0, from_time=0, to_time=1, final=False, counts=given))
+            single_object(OUTCOMES_FINGERPRINT)
+            + encode_outcomes(Outcomes(gate_id="g", sequence=0, from_time=0, to_time=1, final=False, counts=given))
         )
         for given in ((), counts)
     )
@@ -140,14 +141,19 @@ def test_tail_as_text(gate: RunningGate) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 120
 
 
+async def store(data: Path, entry: Entry) -> None:
+    """Append an entry that no gate wrote."""
+    writer = EmbeddedLog(data / LOG_DIRECTORY)
+    await writer.append([entry])
+    await writer.close()
+
+
 def test_value_of_an_unknown_schema_is_shown_as_such(gate: RunningGate) -> None:
     """A value that the policies at hand do not write is shown by fingerprint and length alone."""
-    post(gate, "managed", "health_window", 1)
     gate.stop()
-    with closing(sqlite3.connect(gate.data / "log" / "log.sqlite", isolation_level=None)) as connection:
-        connection.execute("UPDATE entries SET value = ?", (b"\xc3\x01planted!" + bytes(5),))
-    found = entries(log(gate, "tail", "--json"))
-    assert {(one["schema"], one["fingerprint"], one["bytes"]) for one in found} == {(None, b"planted!".hex(), 15)}
+    asyncio.run(store(gate.data, Entry("tidegate.elsewhere.v1", b"key", b"\xc3\x01planted!" + bytes(5), 0)))
+    (found,) = entries(log(gate, "tail", "--json", "--topic", "tidegate.elsewhere.v1"))
+    assert (found["schema"], found["fingerprint"], found["bytes"]) == (None, b"planted!".hex(), 15)
     assert "written under a schema that neither these policies nor the log has" in log(gate, "tail").stdout
 
 

@@ -110,5 +110,5 @@ def test_help_has_every_setting() -> None:
     result = CliRunner().invoke(main, ["serve", "--help"])
     for name in Settings.model_fields:
         assert flag(name) in result.stdout
-    for part in ("[embedded|memory]", "SECONDS", "DIRECTORY", "[default: 8080]", "[required]", "TIDEGATE_CONFIG"):
+    for part in ("[embedded|memory|kafka]", "SECONDS", "DIRECTORY", "[default: 8080]", "[required]", "TIDEGATE_CONFIG"):
         assert part in result.stdout

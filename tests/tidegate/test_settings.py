@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.settings import Settings, SettingsError, load_settings
+from tidegate.settings import Settings, SettingsError, load_log_settings, load_settings
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ REFUSED_FLAGS = [
     pytest.param({}, "--data is needed; give it, or TIDEGATE_DATA, or data in the settings file", id="nothing said"),
     pytest.param({"port": "http"}, "--port: Input should be a valid integer", id="no number"),
     pytest.param({"port": "70000"}, "--port: Input should be less than or equal to 65535", id="too large"),
-    pytest.param({"log": "disk"}, "--log: Input should be 'embedded' or 'memory'", id="not in the list"),
+    pytest.param({"log": "disk"}, "--log: Input should be 'embedded', 'memory' or 'kafka'", id="not in the list"),
     pytest.param({"log_level": "loud"}, "--log-level: Input should be 'debug'", id="spelt as the option is"),
     pytest.param({"body_timeout_seconds": "0"}, "--body-timeout-seconds: Input should be greater than 0", id="zero"),
     pytest.param({"tls_key": "nowhere.pem"}, "--tls-key: Path does not point to a file", id="no such file"),
@@ -56,6 +56,10 @@ REFUSED_FLAGS = [
         {"only": "both"}, "--only: Input should be 'ingest' or 'answers'", id="both is said by saying nothing"
     ),
     pytest.param({"log": "memory", "only": "answers"}, "a log in memory belongs to", id="a log of another process"),
+    pytest.param({"log": "kafka"}, "kafka_bootstrap is needed for log kafka", id="a cluster without an address"),
+    pytest.param({"log": "kafka", "kafka_bootstrap": "b"}, "'b' is no address of a broker", id="no address"),
+    pytest.param({"kafka_topic_prefix": "x."}, "kafka_topic_prefix is for log kafka", id="a cluster that is not used"),
+    pytest.param({"kafka_topic_prefix": "x y"}, "--kafka-topic-prefix: String should match", id="no name of a topic"),
 ]
 
 
@@ -124,3 +128,28 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
 def test_every_setting_is_described() -> None:
     """Each setting has the description that becomes its help."""
     assert [name for name, info in Settings.model_fields.items() if not info.description] == []
+
+
+KAFKA = {"log": "kafka", "kafka_bootstrap": "broker:9092"}
+
+
+def test_a_password_is_read_from_its_file(tmp_path: Path) -> None:
+    """The first line of the file is the password, and no text of the settings shows it."""
+    file = tmp_path / "password"
+    file.write_text("secret\n", encoding="utf-8")
+    user = {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_sasl_mechanism": "PLAIN", "kafka_username": "gate"}
+    settings = load_settings({"data": tmp_path, **KAFKA, **user, "kafka_password_file": file}, config=None)
+    assert settings.kafka().password == "secret"
+    assert "secret" not in repr(settings)
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(SettingsError, match="is empty: its first line must be the password"):
+        load_settings({"data": tmp_path, **KAFKA, **user, "kafka_password_file": file}, config=None)
+
+
+def test_reading_a_cluster_needs_no_data_directory() -> None:
+    """A command that reads the log needs a data directory where the log is in it, and not for a cluster."""
+    assert load_log_settings(KAFKA, config=None).kafka().bootstrap == "broker:9092"
+    with pytest.raises(SettingsError, match="--data is needed; give it, or TIDEGATE_DATA"):
+        load_log_settings({}, config=None)
+    with pytest.raises(SettingsError, match="a log in memory is gone with its process"):
+        load_log_settings({"log": "memory"}, config=None)

@@ -6,6 +6,7 @@ from tidegate import __version__
 from tidegate.cli.ask import ask_command
 from tidegate.cli.demo import demo
 from tidegate.cli.fleet import fleet_command
+from tidegate.cli.gap import gap_command
 from tidegate.cli.key import key_group
 from tidegate.cli.log import log_group
 from tidegate.cli.manifest import manifest_group
@@ -16,6 +17,7 @@ from tidegate.cli.schema import schema_group
 from tidegate.cli.serve import serve_command
 from tidegate.cli.strip import strip_command
 from tidegate.cli.token import token_group
+from tidegate.cli.topics import topics_group
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,10 +49,12 @@ for command in (
     schema_group,
     policy_group,
     strip_command,
+    topics_group,
     log_group,
     ask_command,
     fleet_command,
     rebuild_command,
+    gap_command,
     demo,
 ):
     main.add_command(command)

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ class _Request:
     trace: Path | None
     devices: int
     seed: int
+    kafka: str | None
 
 
 @click.command("demo", short_help="Run the whole product on a made-up fleet, and hold it to the truth.")
@@ -50,18 +51,28 @@ class _Request:
     "--devices", type=click.IntRange(LEAST_DEVICES, 20_000), default=2_000, show_default=True, help="How many."
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, another fleet.")
-def demo(once: bool, as_json: bool, trace: Path | None, devices: int, seed: int) -> None:
+@click.option(
+    "--kafka",
+    is_flag=False,
+    flag_value="own",
+    metavar="[HOST:PORT]",
+    help="Stream to Apache Kafka: one that runs already, or without an address one started here (Java 17, Maven).",
+)
+def demo(once: bool, as_json: bool, trace: Path | None, devices: int, seed: int, kafka: str | None) -> None:
     """Run the whole product on this machine: a made-up fleet posts three days, and the answers are held to the truth.
 
     Gate, log, follower and answers start on a free port with a fresh directory. A fleet of laptops and workstations
     posts what its applications did, identifiers included, some of it late and some twice. Then the main answers are
     printed beside the true ones, everything is searched for identifiers, and it all goes on until Ctrl-C, which removes
-    the directory. Nothing leaves this machine.
+    the directory. Nothing leaves this machine, unless --kafka names another one: there the topics have a prefix of
+    their own, and are removed at the end.
 
     \b
     Examples:
       tidegate demo
       tidegate demo --devices 200
+      tidegate demo --kafka
+      tidegate demo --devices 200 --kafka localhost:9092
       tidegate demo --once --json --trace AzureLLMInferenceTrace_conv.csv --seed 7
 
     Exit codes: 0 all is well; 1 something is not, the product failed, or Ctrl-C came before that was known; 2 wrong
@@ -70,15 +81,16 @@ def demo(once: bool, as_json: bool, trace: Path | None, devices: int, seed: int)
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
     from tidegate.child_gate import GateFailed, interrupt, signals
+    from tidegate.demo.logs import CannotDemonstrate
 
     os.environ["no_proxy"] = "*"  # nothing leaves this machine, whatever proxy its owner uses
     try:
         with signals(interrupt):
-            well = _demonstrate(_Request(once, as_json, trace, devices, seed))
+            well = _demonstrate(_Request(once, as_json, trace, devices, seed, kafka))
     except KeyboardInterrupt:
         click.echo("\nStopped before its end; the demonstration's directory is gone.", err=True)
         raise click.exceptions.Exit(1) from None
-    except GateFailed as error:
+    except (CannotDemonstrate, GateFailed) as error:
         raise click.ClickException(str(error)) from None
     if not once:
         click.echo("\nStopped; the demonstration's directory is gone.", err=True)
@@ -95,6 +107,7 @@ def _demonstrate(request: _Request) -> bool:
     from load.fleet.trace import TraceError
     from load.fleet.trial import make_trial
     from tidegate.cli.page import page
+    from tidegate.demo.logs import OWN_BROKER
     from tidegate.demo.run import Run
     from tidegate.demo.showing import Shown, show_outcome
     from tidegate.demo.stage import stage
@@ -108,7 +121,9 @@ def _demonstrate(request: _Request) -> bool:
             trial = make_trial(fleet)
     except TraceError as error:
         raise click.ClickException(str(error)) from None
-    with stage(fleet) as place:
+    with ExitStack() as stack:
+        with steps.step("Starting Apache Kafka" if request.kafka == OWN_BROKER else "Making a place for it"):
+            place = stack.enter_context(stage(fleet, kafka=request.kafka))
         run = Run(trial, place, steps)
         run.post_and_ask(_silent if request.as_json else _shown_on(console))
         run.look_inside()

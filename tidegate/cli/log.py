@@ -1,11 +1,11 @@
-"""`tidegate log`: read the embedded log, beside the gate that writes it."""
+"""`tidegate log`: read the log, beside the gate that writes it."""
 
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 from rich.console import Console
@@ -13,16 +13,19 @@ from rich.text import Text
 
 from ingest.clock import iso_utc
 from ingest.log import LogUnavailable
-from ingest.log.embedded import CannotOpenLog, EmbeddedLogReader, PartitionStats
+from ingest.log.partition_stats import PartitionStats
+from ingest.log.sqlite_file import CannotOpenLog
 from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Partition, StoredEntry
 from ingest.schema_topic import stored_schemas
 from tidegate.cli.contracts import contracts, tiers_option
-from tidegate.cli.data_directory import data_option, json_option
+from tidegate.cli.data_directory import json_option
+from tidegate.cli.log_options import log_options, log_settings
 from tidegate.cli.log_values import Decoded, Decoder
 from tidegate.cli.page import columns, page, wrapped
 from tidegate.cli.record_text import record_lines
-from tidegate.settings import LOG_DIRECTORY
+from tidegate.log_source import ShownReader, open_reader
+from tidegate.settings import LogSettings
 
 T = TypeVar("T")
 
@@ -38,15 +41,15 @@ EVERY_TOPIC = "*"
 def log_group() -> None:
     """Read what the gate has stored.
 
-    Both commands open the embedded log of a data directory for reading only, while the gate runs or after it. What is
-    in it has been stripped already.
+    Both commands only read, while the gate runs or after it: the embedded log of a data directory, or with --log kafka
+    the topics of a cluster, which is reached as `tidegate serve` reaches it. What is in it has been stripped already.
 
     Exit codes: 0 done, 1 the log cannot be read, 2 wrong usage.
     """
 
 
 @log_group.command("tail")
-@data_option
+@log_options
 @click.option(
     "--topic",
     default=EVERY_TOPIC,
@@ -58,7 +61,9 @@ def log_group() -> None:
 @click.option("--follow", is_flag=True, help="Go on with what is appended from now on, until Ctrl-C.")
 @tiers_option
 @json_option
-def tail(data: Path, topic: str, limit: int, follow: bool, tiers: Path, as_json: bool) -> None:
+def tail(
+    *, topic: str, limit: int, follow: bool, tiers: Path, as_json: bool, config: Path | None, **flags: Any
+) -> None:
     """Print the newest entries of the log, oldest of them first.
 
     Between topics, entries go by their record's time, which a tier may let tell the hour only.
@@ -71,18 +76,20 @@ def tail(data: Path, topic: str, limit: int, follow: bool, tiers: Path, as_json:
       tidegate log tail --data ./data
       tidegate log tail --data ./data --topic 'tidegate.managed.*' --follow
       tidegate log tail --data ./data --limit 1000 --json > entries.jsonl
+      tidegate log tail --log kafka --kafka-bootstrap 127.0.0.1:9092
 
     Exit codes: 0 done, Ctrl-C during --follow included; 1 the log cannot be read; 2 wrong usage.
     """  # noqa: D301 - \b keeps click from joining the lines
+    settings = log_settings(flags, config)
     decoder = Decoder(contracts(tiers))
     show = _Json(decoder) if as_json else _Text(decoder)
-    _run(_Tail(EmbeddedLogReader(data / LOG_DIRECTORY), topic, show, decoder).run(limit=limit, follow=follow))
+    _run(_tail(settings, _Look(topic, show, decoder), limit=limit, follow=follow), settings)
 
 
 @log_group.command("stats")
-@data_option
+@log_options
 @json_option
-def stats(data: Path, as_json: bool) -> None:
+def stats(*, as_json: bool, config: Path | None, **flags: Any) -> None:
     """Say what each partition of the log holds.
 
     Entries, the bytes of their values, and offset and time of the first and the last one. Every entry is looked at, so
@@ -92,28 +99,39 @@ def stats(data: Path, as_json: bool) -> None:
     Examples:
       tidegate log stats --data ./data
       tidegate log stats --data ./data --json
+      tidegate log stats --config gate.toml
 
     Exit codes: 0 done, 1 the log cannot be read, 2 wrong usage.
     """  # noqa: D301 - as above
-    found = _run(_stats(EmbeddedLogReader(data / LOG_DIRECTORY)))
+    settings = log_settings(flags, config)
+    found = _run(_stats(settings), settings)
     if as_json:
         click.echo(json.dumps([_document(one) for one in found], indent=2))
     else:
         show_stats(page(), found)
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
+def _run(work: Coroutine[Any, Any, T], settings: LogSettings) -> T:
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:  # how a person ends --follow
         raise click.exceptions.Exit(0) from None
     except (LogUnavailable, CannotOpenLog) as error:
-        raise click.ClickException(f"{error}; check --data") from None
+        raise click.ClickException(str(error) if settings.log == "kafka" else f"{error}; check --data") from None
 
 
-async def _stats(reader: EmbeddedLogReader) -> Sequence[PartitionStats]:
+async def _stats(settings: LogSettings) -> Sequence[PartitionStats]:
+    reader = open_reader(settings)
     try:
         return await reader.stats()
+    finally:
+        await reader.close()
+
+
+async def _tail(settings: LogSettings, look: "_Look", *, limit: int, follow: bool) -> None:
+    reader = open_reader(settings)
+    try:
+        await _Tail(reader, look).run(limit=limit, follow=follow)
     finally:
         await reader.close()
 
@@ -146,24 +164,27 @@ def show_stats(console: Console, found: Sequence[PartitionStats]) -> None:
     console.print(f"{entries:,} entries, {size:,} bytes of values")
 
 
+class _Look(NamedTuple):
+    """What a person wants to see, and how."""
+
+    topic: str
+    show: "_Json | _Text"
+    decoder: Decoder
+
+
 class _Tail:
     """The newest entries of the topics that match, and those that follow them."""
 
-    def __init__(self, reader: EmbeddedLogReader, topic: str, show: "_Json | _Text", decoder: Decoder) -> None:
+    def __init__(self, reader: ShownReader, look: _Look) -> None:
         self._reader = reader
-        self._decoder = decoder
-        self._topic = topic
-        self._show = show
+        self._topic, self._show, self._decoder = look
         self._after: dict[Partition, int] = {}
 
     async def run(self, *, limit: int, follow: bool) -> None:
-        try:
-            await self._newest(limit)
-            while follow:
-                if not await self._further():
-                    await asyncio.sleep(POLL_SECONDS)
-        finally:
-            await self._reader.close()
+        await self._newest(limit)
+        while follow:
+            if not await self._further():
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _newest(self, limit: int) -> None:
         found = []

@@ -4,13 +4,14 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tidegate.cli.contracts import contracts, tiers_option
-from tidegate.cli.data_directory import data_option, json_option
-from tidegate.settings import LOG_DIRECTORY, ROLLUPS_DIRECTORY
+from tidegate.cli.data_directory import json_option
+from tidegate.cli.log_options import data_and_log_options, data_and_log_settings
+from tidegate.settings import ROLLUPS_DIRECTORY, Settings
 
 if TYPE_CHECKING:
     from aggregators.rebuild import Progress, Rebuilt
@@ -20,7 +21,10 @@ DAMAGED_SEAL = (
     "Nothing was changed. Restore the seal from a backup; or, while the log has its beginning, count the log alone: "
     "tidegate rebuild --from-log --data"
 )
-GONE = "Nothing was changed. Restore the log from its backup; without that part of it the rollups would lack reports."
+GONE = (
+    "Nothing was changed. Restore the log from its backup; without that part of it the rollups would lack reports. If "
+    "that cannot be: tidegate gap --data"
+)
 REPLACED = (
     "Nothing was changed. Restore the newer log; or count what is in this one and nothing else: "
     "tidegate rebuild --from-log --data"
@@ -28,29 +32,32 @@ REPLACED = (
 
 
 @click.command("rebuild")
-@data_option
+@data_and_log_options
 @tiers_option
 @click.option("--from-log", is_flag=True, help="Leave the seals aside and read the whole log.")
 @json_option
-def rebuild_command(data: Path, tiers: Path, from_log: bool, as_json: bool) -> None:
+def rebuild_command(*, tiers: Path, from_log: bool, as_json: bool, config: Path | None, **flags: Any) -> None:
     """Make the rollups anew.
 
     From the seals and the log behind them; with --from-log from the log alone, which takes longer and needs a log that
     still has its beginning. What was published stays published. The old rollups are replaced at the very end:
     until then Ctrl-C, or any error, leaves everything as it was.
 
-    Stop `tidegate serve` first. A missing file needs no rebuild: the next start makes it by itself.
+    The log is named by the same settings as for `tidegate serve`. Stop that first. A missing file needs no rebuild: the
+    next start makes it by itself.
 
     \b
     Examples:
       tidegate rebuild --data /var/lib/tidegate
       tidegate rebuild --data ./data --from-log --json
+      tidegate rebuild --config gate.toml
 
     Exit codes: 0 rebuilt; 1 refused, failed or interrupted, and everything is as it was; 2 wrong usage.
     """  # noqa: D301 - \b keeps click from joining the lines
-    if not data.is_dir():
-        raise click.ClickException(f"{data} is not there; check --data")
-    result = _rebuilt(data, contracts(tiers), from_log=from_log)
+    settings = data_and_log_settings(flags, config)
+    if not settings.data.is_dir():
+        raise click.ClickException(f"{settings.data} is not there; check --data")
+    result = _rebuilt(settings, contracts(tiers), from_log=from_log)
     if as_json:
         click.echo(json.dumps(_document(result)))
     else:
@@ -58,42 +65,45 @@ def rebuild_command(data: Path, tiers: Path, from_log: bool, as_json: bool) -> N
             click.echo(line)
 
 
-def _rebuilt(data: Path, catalogue: "Catalogue", *, from_log: bool) -> "Rebuilt":
+def _rebuilt(settings: Settings, catalogue: "Catalogue", *, from_log: bool) -> "Rebuilt":
     from aggregators.batches import HistoryGone, LogReplaced
+    from aggregators.fence import Fenced
     from aggregators.publish import PublicationDamaged
     from aggregators.rollups import RollupsUnavailable
     from aggregators.seal_files import SealDamaged
     from ingest.log import LogUnavailable
+    from tidegate.log_source import log_name
 
+    data = settings.data
     try:
-        return _run(data, catalogue, from_log=from_log)
+        return _run(settings, catalogue, from_log=from_log)
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; the old rollups are as they were") from None
     except SealDamaged as error:
         raise click.ClickException(f"{error}. {DAMAGED_SEAL} {data}") from None
     except HistoryGone as error:
-        raise click.ClickException(f"the log in {data / LOG_DIRECTORY} begins too late: {error}. {GONE}") from None
+        raise click.ClickException(f"the log in {log_name(settings)} begins too late: {error}. {GONE} {data}") from None
     except LogReplaced as error:
-        raise click.ClickException(f"{data / LOG_DIRECTORY} is another log: {error}. {REPLACED} {data}") from None
-    except (RollupsUnavailable, LogUnavailable, PublicationDamaged) as error:
+        raise click.ClickException(f"{log_name(settings)} is another log: {error}. {REPLACED} {data}") from None
+    except (RollupsUnavailable, LogUnavailable, PublicationDamaged, Fenced) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or data} cannot be used: {error.strerror}") from None
 
 
-def _run(data: Path, catalogue: "Catalogue", *, from_log: bool) -> "Rebuilt":
+def _run(settings: Settings, catalogue: "Catalogue", *, from_log: bool) -> "Rebuilt":
     from rich.console import Console
     from rich.progress import Progress as Bars
 
     from aggregators.rebuild import Step, rebuild
     from aggregators.seal_files import DIRECTORY_NAME, read_chain
-    from ingest.log.embedded import EmbeddedLogReader
+    from tidegate.log_source import open_reader
 
-    directory = data / ROLLUPS_DIRECTORY
+    directory = settings.data / ROLLUPS_DIRECTORY
     chain = [] if from_log else read_chain(directory / DIRECTORY_NAME)
 
     async def run(progress: "Progress") -> "Rebuilt":
-        reader = EmbeddedLogReader(data / LOG_DIRECTORY)
+        reader = open_reader(settings)
         try:
             return await rebuild(directory, reader, chain=chain, tiers=catalogue.tiers, progress=progress)
         finally:

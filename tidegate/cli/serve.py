@@ -4,41 +4,16 @@ import json
 import ssl
 import sys
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import click
-from pydantic.fields import FieldInfo
 
-from tidegate.settings import CONFIG_VARIABLE, Settings, SettingsError, flag, load_settings
-
-
-def _setting_options(command: Any) -> Any:
-    """An option for every setting, with its description as help; the default stays with `Settings`."""
-    for name, info in reversed(Settings.model_fields.items()):
-        default = "required" if info.is_required() else f"default: {'none' if not info.default else info.default}"
-        option = click.option(
-            flag(name), name, default=None, metavar=_metavar(name, info), help=f"{info.description}  [{default}]"
-        )
-        command = option(command)
-    return command
-
-
-def _metavar(name: str, info: FieldInfo) -> str:
-    """What a value of the setting looks like."""
-    kind = info.annotation
-    if not isinstance(kind, type) and get_args(kind) and all(isinstance(word, str) for word in get_args(kind)):
-        return f"[{'|'.join(get_args(kind))}]"
-    if name.endswith("_seconds"):
-        return "SECONDS"
-    if name in ("data", "tiers"):
-        return "DIRECTORY"
-    if name.startswith("tls_"):
-        return "FILE"
-    return {int: "NUMBER"}.get(kind, "TEXT") if get_origin(kind) is None and isinstance(kind, type) else "TEXT"
+from tidegate.cli.setting_options import setting_options
+from tidegate.settings import CONFIG_VARIABLE, Settings, SettingsError, load_settings
 
 
 @click.command("serve")
-@_setting_options
+@setting_options(*Settings.model_fields)
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from aggregators.api import answers_router
+from aggregators.fence import Fenced
 from aggregators.follow import Follower
 from aggregators.measures import load_measures
 from aggregators.operations_api import operations_router, standing
@@ -21,7 +22,7 @@ from aggregators.publish import PublicationDamaged
 from aggregators.rebuild import PUBLISHED_NAME, open_or_rebuild
 from aggregators.rollups import Rollups, RollupsUnavailable
 from aggregators.seal_files import SealDamaged
-from aggregators.standing import State
+from aggregators.standing import State, Why
 from ingest.access.token_view import TokenView
 from ingest.clock import Clock
 from ingest.http.service import Readiness, readiness_response
@@ -92,6 +93,7 @@ class AnswersHalf:
             lag=lambda: self._follower.status().lag,
             reports=self._reports,
             states=lambda: {state.value: int(state is self._follower.status().state) for state in State},
+            whys=lambda: {why.value: int(why is self._follower.status().why) for why in Why},
             publication_age=self._publication_age,
         )
 
@@ -154,5 +156,5 @@ class AnswersHalf:
 def _opened(directory: Path, policies: Policies) -> Rollups:
     try:
         return open_or_rebuild(directory, tiers=policies.catalogue.tiers)
-    except (RollupsUnavailable, SealDamaged, PublicationDamaged, OSError) as error:
+    except (RollupsUnavailable, SealDamaged, PublicationDamaged, Fenced, OSError) as error:
         raise CannotAnswer(f"{error}\nUntil then reports can be taken with --only ingest.") from None

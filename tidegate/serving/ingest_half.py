@@ -12,15 +12,13 @@ from ingest.gate import Gate
 from ingest.http.reading import BodyReader
 from ingest.keys import DIRECTORY_NAME as KEYS_DIRECTORY
 from ingest.keys import Keyring
-from ingest.log import Log
-from ingest.log.embedded import AppendLimits, EmbeddedLog
-from ingest.log.memory import MemoryLog
 from ingest.names_view import NamesView
 from ingest.operator_documents import FILE_NAME as OPERATOR_FILE
 from ingest.pipeline import Rules
 from ingest.readiness import watch
 from ingest.records import outcomes_entry
-from ingest.schema_topic import publish_schemas
+from ingest.registry.ids import IdSource, OwnIds, RegisteredIds, Registration
+from ingest.registry.registered import RegisteredView
 from ingest.telemetry.account import Account
 from ingest.telemetry.events import Event
 from ingest.telemetry.logs import log
@@ -28,12 +26,11 @@ from ingest.telemetry.outcomes import OutcomeSeries, report_outcomes
 from ingest.telemetry.sources import Sources
 from ingest.telemetry.tracing import Tracing
 from schemas.catalogue import Catalogue
+from tidegate.log_source import open_log, require_topics
 from tidegate.serving.background import Background
-from tidegate.settings import LOG_DIRECTORY, Settings
+from tidegate.settings import OWN_REGISTRY, Settings
 
 PURGE_EVERY_SECONDS = 3600.0
-APPEND_SECONDS = 5.0
-"""How long a report waits for the log before its sender is told to retry; shorter than a stop may take."""
 
 
 class IngestHalf:
@@ -49,6 +46,8 @@ class IngestHalf:
         self._keyring = Keyring(settings.data / KEYS_DIRECTORY, clock)
         self._names = NamesView(settings.data / OPERATOR_FILE, clock)
         self.log = open_log(settings)
+        self._registration = Registration(self.log, ids=id_source(settings), clock=clock)
+        self.registered = RegisteredView(self.log, clock=clock, topic_prefix=settings.kafka_topic_prefix)
         self.gate = self._build_gate(catalogue)
         self.tracing = Tracing(catalogue, gate_id=gate_id)
         self._stopping = asyncio.Event()
@@ -63,6 +62,7 @@ class IngestHalf:
                 names=self._names.current(),
                 location=self._settings.location,
                 key=self._keyring.key,
+                framing=self._registration.framing,
             ),
             log=self.log,
             admission=Admission(limits, self._tokens, clock=self._clock, random=SystemRandom()),
@@ -89,8 +89,9 @@ class IngestHalf:
         return self.gate.readiness.ready and not self.gate.reader.stopping
 
     async def prepare(self, catalogue: Catalogue) -> None:
-        """As `PolicyUser.prepare`: the log must hold a schema before a record is written under it."""
-        await publish_schemas(self.log, catalogue, now=self._clock.now_ms())
+        """As `PolicyUser.prepare`: the log must hold a schema, and its id, before a record is written under it."""
+        await require_topics(self.log, catalogue)
+        await self._registration.prepare(catalogue)
 
     def adopt(self, catalogue: Catalogue) -> None:
         """As `PolicyUser.adopt`."""
@@ -98,8 +99,12 @@ class IngestHalf:
         self.gate.put_in_force(catalogue)
 
     async def start(self) -> None:
-        """Begin what goes on beside the requests; raises `LogUnavailable` or `InDoubt`."""
-        await self.prepare(self.gate.rules.catalogue)
+        """Begin what goes on beside the requests; raises `ContractError`, `LogUnavailable` or `InDoubt`."""
+        try:
+            await self.prepare(self.gate.rules.catalogue)
+        except BaseException:  # whatever it was, it goes on; nobody else will close what was connected
+            await self.log.close()
+            raise
         series = OutcomeSeries(
             self.gate.account, append=self._append_outcomes, clock=self._clock, gate_id=self._gate_id
         )
@@ -142,8 +147,9 @@ class IngestHalf:
     async def _healthy(self) -> bool:
         return self._tokens.fresh() and await self.gate.healthy()
 
-    async def _append_outcomes(self, value: bytes) -> None:
-        await self.log.append([outcomes_entry(value, gate_id=self._gate_id, now=self._clock.now_ms())])
+    async def _append_outcomes(self, body: bytes) -> None:
+        now, framing = self._clock.now_ms(), self.gate.rules.framing
+        await self.log.append([outcomes_entry(body, gate_id=self._gate_id, now=now, framing=framing)])
 
     async def _purge_keys(self) -> None:
         """Destroy the pseudonym keys whose time has passed, hourly: a pseudonym expires with its key."""
@@ -163,11 +169,12 @@ class IngestHalf:
             self._keyring.purge(name, horizon_days=horizon, now_ms=self._clock.now_ms())
 
 
-def open_log(settings: Settings) -> Log:
-    """The log that the settings ask for; raises `LogUnavailable`."""
-    if settings.log == "memory":
-        return MemoryLog()
-    return EmbeddedLog(settings.data / LOG_DIRECTORY, limits=AppendLimits(seconds=APPEND_SECONDS))
+def id_source(settings: Settings) -> IdSource | None:
+    """Who gives schemas their ids, as the settings say."""
+    external = settings.external_registry()
+    if external is not None:
+        return RegisteredIds(external, topic_prefix=settings.kafka_topic_prefix)
+    return OwnIds() if settings.schema_registry == OWN_REGISTRY else None
 
 
 def _readiness_changed(ready: bool) -> None:  # noqa: FBT001  # the callback of `watch`

@@ -16,7 +16,10 @@ class PolicyUser(Protocol):
     """Whoever has to do something about new policies."""
 
     async def prepare(self, catalogue: Catalogue) -> None:
-        """Do what must be done before they are in force; raises `LogUnavailable` or `InDoubt`, and they are not."""
+        """Do what must be done before they are in force.
+
+        Raises `ContractError`, `LogUnavailable` or `InDoubt`, and they are not.
+        """
         ...
 
     def adopt(self, catalogue: Catalogue) -> None:
@@ -44,8 +47,8 @@ class Policies:
             except ContractError as error:
                 _refused(error.findings)
                 return False
-            except (LogUnavailable, InDoubt):
-                problem, fix = "the log cannot be written, and it must have the new schemas first", "send SIGHUP again"
+            except (LogUnavailable, InDoubt) as error:
+                problem, fix = f"the log must have the new schemas first, and it cannot: {error}", "send SIGHUP again"
                 _refused([Finding(str(self._directory), 0, problem, fix)])
                 return False
             self._put_in_force(catalogue, users)

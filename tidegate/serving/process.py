@@ -21,21 +21,25 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from aggregators.elsewhere_api import answers_elsewhere_router
+from ingest import failpoint
 from ingest.access.token_view import TokenView
 from ingest.access.tokens import FILE_NAME as TOKENS_FILE
 from ingest.app import App
 from ingest.clock import Clock, SystemClock
 from ingest.http.service import Readiness, build_service, contracts_router, operations_router
 from ingest.log import LogReader
-from ingest.log.embedded import EmbeddedLogReader
-from ingest.telemetry.logs import install, loop_exception_handler
+from ingest.registry.api import PATH as REGISTRY_PATH
+from ingest.registry.api import registry_application
+from ingest.telemetry.events import Event
+from ingest.telemetry.logs import install, log, loop_exception_handler
 from ingest.telemetry.metrics import Metrics, ReloadResult
 from schemas.catalogue import TIERS_DIRECTORY
+from tidegate.log_source import open_reader
 from tidegate.serving.background import STOP_SECONDS, give_up_after
 from tidegate.serving.ingest_half import IngestHalf
 from tidegate.serving.policies import Policies
 from tidegate.serving.web_server import WebServer, listening
-from tidegate.settings import LOG_DIRECTORY, Settings
+from tidegate.settings import Settings
 
 if TYPE_CHECKING:
     from tidegate.serving.answers_half import AnswersHalf
@@ -74,7 +78,7 @@ class Process:
         """What the follower reads: a connection of its own, so that nobody who appends waits for it."""
         if self._settings.log == "memory" and self._ingest is not None:
             return self._ingest.log
-        return EmbeddedLogReader(self._settings.data / LOG_DIRECTORY)
+        return open_reader(self._settings)
 
     def _halves(self) -> "Sequence[IngestHalf | AnswersHalf]":
         return [half for half in (self._ingest, self._answers) if half is not None]
@@ -105,6 +109,7 @@ class Process:
         if self._ingest is None:
             return build_service(*routers)
         service = build_service(contracts_router(self._ingest.gate), *routers)
+        service.mount(REGISTRY_PATH, registry_application(self._ingest.registered, clock=self._ingest.gate.clock))
         return App(self._ingest.gate, service, tracing=self._ingest.tracing)
 
     def _readiness(self) -> Readiness:
@@ -156,6 +161,10 @@ def serve(settings: Settings, *, announce: Announce) -> None:
     install(settings.log_level.upper())
     # uvicorn warns of every request that is no HTTP, so a stranger could fill the disk with warnings.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    # It tells of every attempt, a dozen a second while a broker is away; what comes of it is ours to tell.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    for armed in failpoint.ARMED:
+        log(Event.FAILPOINT_ARMED, failpoint=armed.name, action=armed.action, time=armed.time)
 
     async def run() -> None:
         await Process(settings, announce=announce).run()

@@ -1,4 +1,4 @@
-SELECT "offset", "key", value, "timestamp", headers
+SELECT "offset", "key", value, "timestamp", headers, checksum
 FROM entries
 WHERE partition = :partition AND "offset" > :after
 ORDER BY "offset"

@@ -1,4 +1,4 @@
--- The embedded log, version 1. docs/adr/0004-embedded-log-is-sqlite.md says why it looks like this.
+-- The embedded log, version 2. docs/adr/0004-embedded-log-is-sqlite.md says why it looks like this.
 -- Executed by ingest/log/sqlite_file.py inside one transaction, together with the file's application_id and user_version.
 
 -- One row per topic that was ever appended to; the number of its partitions never changes afterwards.
@@ -17,7 +17,8 @@ CREATE TABLE partitions (
 
 -- Every partition counts its own entries from 0. Nothing here may order the entries of one partition among those of
 -- another, a row id included: next to entries with an exact time such an order would tell when the others were
--- appended. Retention may delete any row but the newest of its partition, from which the next offset follows.
+-- appended. Retention may delete from the beginning of a partition, and never its newest row, from which the next offset
+-- follows; whatever else is missing was damaged.
 CREATE TABLE entries (
     partition   INTEGER NOT NULL REFERENCES partitions (id),
     "offset"    INTEGER NOT NULL,
@@ -25,6 +26,7 @@ CREATE TABLE entries (
     "key"       BLOB    NOT NULL,
     headers     BLOB,   -- ingest/log/header_block.py; NULL when there are none
     value       BLOB    NOT NULL,
+    checksum    INTEGER NOT NULL,  -- ingest/log/checksum.py
     PRIMARY KEY (partition, "offset")
 ) WITHOUT ROWID;
 

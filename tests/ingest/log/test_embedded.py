@@ -16,7 +16,7 @@ import pytest
 
 from ingest.log import InDoubt, LogUnavailable, StorageFull
 from ingest.log.embedded import AppendLimits, CannotOpenLog, EmbeddedLog, EmbeddedLogReader
-from ingest.log.sqlite_file import raise_as_failed_commit, raise_as_ours
+from ingest.log.sqlite_file import VERSION, raise_as_failed_commit, raise_as_ours
 from ingest.report import Entry
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -269,7 +269,7 @@ async def newer_log(file: Path) -> None:
     """A log that says it has a later format."""
     await EmbeddedLog(file.parent).close()
     database = sqlite3.connect(file)
-    database.execute("PRAGMA user_version = 2")
+    database.execute(f"PRAGMA user_version = {VERSION + 1}")
     database.close()
 
 
@@ -297,9 +297,9 @@ class TestForeignFiles:
         """A log of a later format is refused with what to run instead, and the directory is free again."""
         await newer_log(tmp_path / "log.sqlite")
         for _ in range(2):
-            with pytest.raises(CannotOpenLog, match=r"format 2.*reads format 1.*a newer one"):
+            with pytest.raises(CannotOpenLog, match=rf"format {VERSION + 1}.*reads format {VERSION}.*a newer one"):
                 EmbeddedLog(tmp_path)
-        with pytest.raises(CannotOpenLog, match="format 2"):
+        with pytest.raises(CannotOpenLog, match=f"format {VERSION + 1}"):
             await EmbeddedLogReader(tmp_path).partitions()
 
 

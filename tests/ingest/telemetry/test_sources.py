@@ -1,5 +1,11 @@
 """The metrics of a process that answers, with a gate beside it or alone."""
 
+import time
+from pathlib import Path
+
+import pytest
+
+from ingest.telemetry import process_numbers
 from ingest.telemetry.metrics import Metrics
 from tests.ingest.follower_numbers import answers_sources
 
@@ -20,6 +26,8 @@ def test_follower_and_publications_are_shown() -> None:
     assert found['tidegate_follower_reports_total{result="duplicate"}'] == 2
     assert found['tidegate_follower_state{state="following"}'] == 1
     assert found['tidegate_follower_state{state="stopped"}'] == 0
+    assert found['tidegate_follower_why{why="no_space"}'] == 1
+    assert found['tidegate_follower_why{why="fault"}'] == 0
     assert found["tidegate_publication_age_seconds"] == 12.5
     metrics.shutdown()
 
@@ -31,4 +39,28 @@ def test_nothing_published_has_no_age() -> None:
     assert "tidegate_publication_age_seconds" not in names
     assert {"tidegate_follower_lag", "tidegate_gate_policy_reloads_total"} <= names
     assert "tidegate_gate_ready" not in names
+    metrics.shutdown()
+
+
+def test_the_process_says_what_it_uses() -> None:
+    """CPU, memory and age of the process are shown; what was used in between is in the next scrape."""
+    metrics = Metrics(gate_id=GATE)
+    before, spent = samples(metrics), time.process_time() + 0.05
+    held = bytearray(b"x" * 50_000_000)
+    while time.process_time() < spent:
+        pass
+    after = samples(metrics)
+    assert after["process_cpu_time_seconds_total"] >= before["process_cpu_time_seconds_total"] + 0.05
+    assert after["process_memory_usage_bytes"] >= before["process_memory_usage_bytes"] + len(held) / 2
+    assert after["process_uptime_seconds"] > before["process_uptime_seconds"] >= 0
+    metrics.shutdown()
+
+
+def test_memory_is_absent_where_nobody_knows_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the system has no /proc the memory is left out, and the rest is shown."""
+    monkeypatch.setattr(process_numbers, "STATM", tmp_path / "statm")
+    metrics = Metrics(gate_id=GATE)
+    found = samples(metrics)
+    assert "process_memory_usage_bytes" not in found
+    assert "process_cpu_time_seconds_total" in found
     metrics.shutdown()

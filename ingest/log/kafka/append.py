@@ -1,0 +1,129 @@
+"""Many concurrent appends, each to the partitions of its entries, and back to one answer.
+
+    append --by partition--> Part --> PartitionWriter --> positions
+
+Rules held here:
+
+* past its deadline an append is refused if nothing of it was handed over, and in doubt if anything was;
+* a caller that was cancelled takes nobody with it: not handed over, its entries are left out; handed over, they are
+  stored;
+* all that is held, waiting or handed over, is bounded; beyond it an append is refused at once;
+* a topic has as many partitions as it had when it was first written to here, whatever becomes of it: a key stays where
+  it is.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from ingest.log import LogUnavailable
+from ingest.log.group_commit import AppendLimits
+from ingest.log.kafka.client import APPLY
+from ingest.log.kafka.partition import Call, Load, Part, PartitionWriter, Piece
+from ingest.log.kafka.producers import Producers
+from ingest.log.partitioning import partition_number
+from ingest.report import Entry, Partition, Position
+
+Queued = tuple[PartitionWriter, Part]
+
+REQUIRE_SECONDS = 9.0
+"""Longer than a connection takes to fail, so that the reason can be told."""
+
+NAMED = 3
+"""How many missing topics are named; as a rule all are missing, or one."""
+
+
+class Appender:
+    """Appends to the topics whose names begin with `topic_prefix`; of the event loop that first calls `append`."""
+
+    def __init__(self, producers: Producers, *, topic_prefix: str, limits: AppendLimits) -> None:
+        self._producers = producers
+        self._prefix = topic_prefix
+        self._seconds = limits.seconds
+        self._load = Load(limits)
+        self._counts: dict[str, int] = {}
+        self._writers: dict[Partition, PartitionWriter] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unanswered: set[asyncio.Future[Sequence[Position]]] = set()
+
+    def writers(self) -> Mapping[Partition, PartitionWriter]:
+        """Who wrote to each partition."""
+        return self._writers
+
+    async def append(self, entries: Sequence[Entry]) -> Sequence[Position]:
+        """The positions, once all entries are stored; raises `LogUnavailable` or `InDoubt`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._seconds
+        self._load.take(entries)
+        call = Call(entries, loop.create_future())
+        parts: Sequence[Queued] | None = None
+        timer = loop.call_at(deadline, call.expire)
+        self._unanswered.add(call.answer)
+        try:
+            if not self._counts.keys() >= (topics := {entry.topic for entry in entries}):
+                await self._learn(topics, deadline)
+            parts = self._queue(call)
+            return await call.answer
+        finally:
+            timer.cancel()
+            call.answer.cancel()
+            self._unanswered.discard(call.answer)
+            self._let_go(call, parts)
+
+    async def require(self, topics: Collection[str]) -> None:
+        """Raises `LogUnavailable`, with the names of those that are missing, unless all `topics` can be written to."""
+        await self._learn(topics, asyncio.get_running_loop().time() + REQUIRE_SECONDS)
+
+    async def close(self) -> None:
+        """Return once every append is answered, and write no more; nobody may append meanwhile."""
+        if self._unanswered:
+            await asyncio.wait(self._unanswered)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _learn(self, topics: Collection[str], deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                producer = await self._producers.running()
+                if any(producer.partitions(self._prefix + topic) is None for topic in topics):
+                    await producer.refresh()
+        except TimeoutError:
+            raise LogUnavailable("no broker said in time which topics there are") from None
+        counts = {topic: producer.partitions(self._prefix + topic) for topic in topics}
+        if missing := sorted(self._prefix + topic for topic, count in counts.items() if count is None):
+            raise LogUnavailable(_missing(missing))
+        self._counts = {topic: count for topic, count in counts.items() if count is not None} | self._counts
+
+    def _queue(self, call: Call) -> Sequence[Queued]:
+        """Let each part of `call` wait at its partition."""
+        indexes: dict[Partition, list[int]] = {}
+        for index, entry in enumerate(call.entries):
+            number = partition_number(entry.key, self._counts[entry.topic])
+            indexes.setdefault(Partition(entry.topic, number), []).append(index)
+        queued = [(self._writer(partition), Part(call, found)) for partition, found in indexes.items()]
+        for writer, part in queued:
+            writer.add(part)
+        return queued
+
+    def _let_go(self, call: Call, parts: Sequence[Queued] | None) -> None:
+        """What was not handed over is held no more."""
+        if parts is None:
+            self._load.release(Piece(call, range(len(call.entries))))
+            return
+        for writer, part in parts:
+            writer.withdraw(part)
+
+    def _writer(self, partition: Partition) -> PartitionWriter:
+        writer = self._writers.get(partition)
+        if writer is None:
+            topic = self._prefix + partition.topic
+            writer = PartitionWriter(partition, topic=topic, producers=self._producers, load=self._load)
+            self._writers[partition] = writer
+            self._tasks.append(asyncio.create_task(writer.run()))
+        return writer
+
+
+def _missing(topics: Sequence[str]) -> str:
+    more = f" and {len(topics) - NAMED} more" if len(topics) > NAMED else ""
+    which = f"topics {', '.join(topics[:NAMED])}{more} are" if len(topics) > 1 else f"topic {topics[0]} is"
+    return f"{which} not there, or this user may not write: {APPLY}"

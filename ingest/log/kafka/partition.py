@@ -1,0 +1,252 @@
+"""One partition: what waits to be written to it, and its one batch under way.
+
+    Part --what fits--> one batch at the producer --ack--> positions
+
+Rules held here:
+
+* a partition has one batch at the producer at a time. What arrives meanwhile waits here and shares the next: batches
+  grow with the load, and what waits here can still be refused for certain or left out;
+* what was handed over is at large until the log says what became of it. An append of which anything is at large is
+  never called refused: Kafka stores a batch as a whole, and nothing larger;
+* whoever was answered meanwhile, cancelled or late, is left out of the next batch.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ingest.failpoint import reached
+from ingest.log import InDoubt, LogUnavailable
+from ingest.log.group_commit import AppendLimits
+from ingest.log.kafka.producer import Batch, Producer, ProducerBroken
+from ingest.log.kafka.producers import Producers
+from ingest.report import Entry, Partition, Position
+
+Positions = Sequence[Position]
+NOWHERE = Position(Partition("", 0), -1)
+
+PATIENCE_SECONDS = 30.0
+"""How long a batch may be under way before its producer is given up. Longer than a leader takes to move when its broker
+hangs: 9 s until the cluster says so, and the requests that were waiting for it meanwhile."""
+
+
+PAUSE_SECONDS = 1.0
+"""Between a batch that failed and the next one of the same partition."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One append until it is answered. `at_large`: how many of its entries are stored or may be."""
+
+    entries: Sequence[Entry]
+    answer: asyncio.Future[Positions]
+    positions: list[Position] = field(init=False)
+    missing: int = field(init=False)
+    at_large: int = 0
+
+    def __post_init__(self) -> None:
+        self.positions = [NOWHERE] * len(self.entries)
+        self.missing = len(self.entries)
+
+    def stored(self, indexes: Sequence[int], partition: Partition, *, base: int) -> None:
+        """The entries with these indexes are durable, from offset `base` on."""
+        for offset, index in enumerate(indexes, base):
+            self.positions[index] = Position(partition, offset)
+        self.missing -= len(indexes)
+        if not self.missing and not self.answer.done():
+            self.answer.set_result(self.positions)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with `error`, unless entries are at large: nobody can say that they were refused."""
+        if self.answer.done():
+            return
+        if self.at_large and isinstance(error, LogUnavailable):
+            error = InDoubt("the log refused a part of the entries, and another may be stored")
+        self.answer.set_exception(error)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self.at_large:
+            self.fail(InDoubt("the log did not confirm in time"))
+        else:
+            self.fail(LogUnavailable("the log did not get to these entries in time"))
+
+
+class Piece(NamedTuple):
+    """What of a call is in one batch, by the indexes of its entries."""
+
+    call: Call
+    indexes: Sequence[int]
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """What of a call goes to one partition; of `indexes`, the first `taken` went into a batch."""
+
+    call: Call
+    indexes: list[int]
+    taken: int = 0
+    queued: bool = False
+
+    def rest(self) -> Piece:
+        """What did not go into a batch."""
+        return Piece(self.call, self.indexes[self.taken :])
+
+    def move(self, batch: Batch) -> Piece:
+        """As many of the next entries as `batch` takes."""
+        begin, entries = self.taken, self.call.entries
+        for index in self.indexes[begin:]:
+            entry = entries[index]
+            if (
+                batch.append(timestamp=entry.timestamp, key=entry.key, value=entry.value, headers=list(entry.headers))
+                is None
+            ):
+                break
+            self.taken += 1
+        return Piece(self.call, self.indexes[begin : self.taken])
+
+
+class Load:
+    """How much is held now, from the append until it is refused, or stored, or its producer is given up."""
+
+    def __init__(self, limits: AppendLimits) -> None:
+        self._limits = limits
+        self._entries = 0
+        self._bytes = 0
+
+    def take(self, entries: Sequence[Entry]) -> None:
+        """Raises `LogUnavailable` beyond the limits, unless nothing else is held."""
+        count, size = len(entries), sum([len(entry.value) for entry in entries])
+        if self._entries and (
+            self._entries + count > self._limits.entries or self._bytes + size > self._limits.value_bytes
+        ):
+            raise LogUnavailable("too much waits to be written to the log: its brokers are slower than its callers")
+        self._entries += count
+        self._bytes += size
+
+    def release(self, piece: Piece) -> None:
+        """This is held no more."""
+        self._entries -= len(piece.indexes)
+        self._bytes -= sum([len(piece.call.entries[index].value) for index in piece.indexes])
+
+
+class PartitionWriter:
+    """Writes to one partition for as long as `run` does, one batch after the other; `topic` as the cluster names it."""
+
+    def __init__(self, partition: Partition, *, topic: str, producers: Producers, load: Load) -> None:
+        self.commits = 0
+        self.entries = 0
+        self._partition = partition
+        self._topic = topic
+        self._producers = producers
+        self._load = load
+        self._waiting: deque[Part] = deque()
+        self._something_waits = asyncio.Event()
+
+    def add(self, part: Part) -> None:
+        """Let `part` wait for the next batch."""
+        part.queued = True
+        self._waiting.append(part)
+        self._something_waits.set()
+
+    def withdraw(self, part: Part) -> None:
+        """Leave out what was not handed over, if there is anything left of it."""
+        if part.queued:
+            self._waiting.remove(part)
+            self._drop(part)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._something_waits.wait()
+            try:
+                await self._write_next(await self._producers.running())
+            except Exception as error:  # noqa: BLE001  # a fault of ours too is raised in the callers, and this goes on
+                self._refuse_waiting(error)
+            if not self._waiting:
+                self._something_waits.clear()
+
+    async def _write_next(self, producer: Producer) -> None:
+        batch = producer.create_batch()
+        pieces = self._moved_into(batch)
+        if not pieces:
+            return
+        try:
+            await self._write(producer, batch, pieces)
+        except Exception as error:  # noqa: BLE001  # a fault of ours too is raised in the callers, and this goes on
+            for call, _ in pieces:
+                call.fail(error)
+            # Whatever it was, a thousand times a second it would be worse, for the other partitions too.
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _write(self, producer: Producer, batch: Batch, pieces: Sequence[Piece]) -> None:
+        try:
+            base = await self._stored(producer, batch, pieces)
+        finally:
+            for piece in pieces:
+                self._load.release(piece)
+        self.commits += 1
+        for call, indexes in pieces:
+            call.stored(indexes, self._partition, base=base)
+            base += len(indexes)
+            self.entries += len(indexes)
+
+    async def _stored(self, producer: Producer, batch: Batch, pieces: Sequence[Piece]) -> int:
+        """The offset of the first entry of the batch; raises `LogUnavailable` or `InDoubt`."""
+        try:
+            sent = await producer.send_batch(batch, self._topic, partition=self._partition.number)
+        except ProducerBroken as error:
+            self._producers.retire(producer, error)
+            raise
+        for call, indexes in pieces:
+            call.at_large += len(indexes)
+        reached("gate.appended")
+        try:
+            return await _confirmed(sent)
+        except (LogUnavailable, InDoubt) as error:
+            self._producers.retire(producer, error)
+            if isinstance(error, LogUnavailable):
+                for call, indexes in pieces:
+                    call.at_large -= len(indexes)
+            raise
+
+    def _moved_into(self, batch: Batch) -> list[Piece]:
+        """Fill `batch` with what waits, leaving out whoever was answered meanwhile."""
+        pieces = []
+        while self._waiting:
+            part = self._waiting[0]
+            if not part.call.answer.done():
+                piece = part.move(batch)
+                if piece.indexes:
+                    pieces.append(piece)
+                if part.taken < len(part.indexes):
+                    break
+            self._waiting.popleft()
+            self._drop(part)
+        return pieces
+
+    def _refuse_waiting(self, error: Exception) -> None:
+        while self._waiting:
+            part = self._waiting.popleft()
+            self._drop(part)
+            part.call.fail(error)
+
+    def _drop(self, part: Part) -> None:
+        part.queued = False
+        self._load.release(part.rest())
+
+
+async def _confirmed(sent: "asyncio.Future[int]") -> int:
+    # Cheaper than a timeout around it, and there is one of these for each batch.
+    timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, _give_up, sent)
+    try:
+        return await sent
+    finally:
+        timer.cancel()
+
+
+def _give_up(sent: "asyncio.Future[int]") -> None:
+    if not sent.done():
+        sent.set_exception(InDoubt("the log did not confirm in time"))

@@ -1,0 +1,210 @@
+"""Reading a Kafka cluster's log: any partition from any offset, one fetch after the other.
+
+Not with aiokafka's consumer, which is made for one that is told what comes: it keeps a request waiting at each broker,
+and a broker answers one request of a connection after the other, so that whoever asks how far a partition reaches waits
+as long. Here a request asks for what there is *now*. That also makes `read` what the interface says without a second
+question: what was acknowledged before the call is in the answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, LeaderNotAvailableError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
+
+from ingest.log import LogDamaged, LogUnavailable
+from ingest.log.kafka.client import BACKOFF_SECONDS, connected_client, end_client, learn_topics
+from ingest.log.kafka.connection import KafkaConnection
+from ingest.log.kafka.records import Fetched, fetched
+from ingest.log.kafka.requests import Edge, exists, fetch, offsets
+from ingest.log.partition_stats import PartitionStats, counted
+from ingest.report import Extent, Partition, StoredEntry
+from ingest.topics.wanted import OURS, PROBE_TOPIC
+
+T = TypeVar("T")
+Ask = Callable[[AIOKafkaClient], Awaitable[T]]
+
+READ_SECONDS = 9.0
+"""How long a question is asked again and again while leaders move."""
+
+PARTITIONS_AHEAD = 64
+"""Of how many partitions what was fetched beyond a read's limit is kept for the next one: 1 MiB each."""
+
+
+class Ahead(NamedTuple):
+    """Entries that follow offset `after`, fetched and not read yet, up to before offset `next`."""
+
+    after: int
+    entries: Sequence[StoredEntry]
+    next: int
+
+
+class KafkaLogReader:
+    """A `LogReader` of the topics whose names begin with `topic_prefix`, which entries do not show.
+
+    Nothing is connected before the first call. A topic that is not there holds nothing, as one that nobody wrote to.
+    """
+
+    def __init__(self, connection: KafkaConnection, *, topic_prefix: str = "") -> None:
+        self._connection = connection
+        self._prefix = topic_prefix
+        self._client: AIOKafkaClient | None = None
+        self._connecting = asyncio.Lock()
+        self._ahead: dict[Partition, Ahead] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._closed = False
+
+    async def partitions(self) -> Sequence[Partition]:
+        """As `LogReader.partitions`; of topics that this user may not describe nobody hears."""
+        return await self._ask(self._partitions)
+
+    async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
+        """As `LogReader.read`; from where the partition begins, if that is later."""
+        return await self._ask(lambda client: self._read(client, partition, after, limit))
+
+    async def extent(self, partition: Partition) -> Extent:
+        """As `LogReader.extent`."""
+        return await self._ask(lambda client: self._extent(client, partition))
+
+    async def stats(self) -> Sequence[PartitionStats]:
+        """What each partition that is not empty holds now, sorted; reads every entry, so it takes a while."""
+        found = [await counted(self, partition) for partition in await self.partitions()]
+        return [one for one in found if one is not None]
+
+    async def before_newest(self, partition: Partition, *, entries: int) -> int:
+        """The offset after which `partition` holds its newest `entries` entries; -1 if it has no more than that.
+
+        Fewer than that where offsets hold no entry: markers of transactions, and what compaction took away.
+        """
+        first, end = await self.extent(partition)
+        return end - entries - 1 if end - first > entries else -1
+
+    async def close(self) -> None:
+        """As `LogReader.close`."""
+        self._closed = True
+        await self._disconnect()
+
+    async def _ask(self, question: Ask[T]) -> T:
+        """The answer to `question`, asked again while what fails may pass; raises `LogUnavailable`."""
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                while True:
+                    client = await self._connected()
+                    try:
+                        return await question(client)
+                    except KafkaError as error:
+                        if not error.retriable:
+                            raise LogUnavailable(f"the log cannot be read: {type(error).__name__}") from None
+                    await asyncio.sleep(BACKOFF_SECONDS)
+                    await learn_topics(client)
+        except TimeoutError:
+            await self._disconnect()
+            raise LogUnavailable("the log cannot be read: no leader of the partition answers") from None
+        except LogUnavailable:
+            # The next call connects anew, to the first brokers that answer.
+            await self._disconnect()
+            raise
+
+    async def _connected(self) -> AIOKafkaClient:
+        async with self._connecting:
+            if self._closed:
+                raise LogUnavailable("the log is closed")
+            if self._client is None:
+                self._client = await connected_client(self._connection)
+            return self._client
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        self._ahead.clear()
+        self._ends.clear()
+        if client is not None:
+            await end_client(client)
+
+    async def _partitions(self, client: AIOKafkaClient) -> Sequence[Partition]:
+        await learn_topics(client)
+        ours = [
+            TopicPartition(topic, number)
+            for topic in client.cluster.topics()
+            if topic.startswith(self._prefix + OURS) and topic != self._prefix + PROBE_TOPIC
+            for number in client.cluster.partitions_for_topic(topic) or ()
+        ]
+        ends = await offsets(client, ours, Edge.LATEST)
+        return sorted(Partition(one.topic.removeprefix(self._prefix), one.partition) for one in ends if ends[one] > 0)
+
+    async def _extent(self, client: AIOKafkaClient, partition: Partition) -> Extent:
+        there = self._there(partition)
+        if not await self._exists(client, there):
+            return Extent(0, 0)
+        first = (await offsets(client, [there], Edge.EARLIEST))[there]
+        end = (await offsets(client, [there], Edge.LATEST))[there]
+        self._expect_no_less(there, end)
+        return Extent(first, end)
+
+    async def _read(
+        self, client: AIOKafkaClient, partition: Partition, after: int, limit: int
+    ) -> Sequence[StoredEntry]:
+        found, following = self._taken_ahead(partition, after)
+        while len(found) < limit:
+            try:
+                part = await self._fetch(client, partition, begin=following)
+            except LogDamaged:
+                if found:
+                    break  # the next read begins there, and says so
+                raise
+            found += part.entries
+            following = part.next
+            if following >= part.end:
+                break
+        if len(found) > limit > 0:
+            self._keep_ahead(partition, Ahead(found[limit - 1].offset, found[limit:], following))
+        return found[: max(limit, 0)]
+
+    def _taken_ahead(self, partition: Partition, after: int) -> tuple[list[StoredEntry], int]:
+        """What was fetched already of what follows `after`, and the offset to go on from."""
+        ahead = self._ahead.pop(partition, None)
+        if ahead is None or ahead.after != after:
+            return [], max(after + 1, 0)
+        return list(ahead.entries), ahead.next
+
+    def _keep_ahead(self, partition: Partition, ahead: Ahead) -> None:
+        if len(self._ahead) >= PARTITIONS_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
+        self._ahead[partition] = ahead
+
+    async def _fetch(self, client: AIOKafkaClient, partition: Partition, *, begin: int) -> Fetched:
+        there = self._there(partition)
+        if not await self._exists(client, there):
+            return Fetched([], begin, begin)
+        try:
+            records, end = await fetch(client, there, begin=begin)
+        except OffsetOutOfRangeError:
+            first = (await offsets(client, [there], Edge.EARLIEST))[there]
+            # Behind its end there is nothing; before its beginning, what is left begins later.
+            return Fetched([], first, first + 1) if begin < first else Fetched([], begin, begin)
+        self._expect_no_less(there, end)
+        part = fetched(partition.topic, records, begin=begin, end=end)
+        if part.next == begin < end:
+            raise LeaderNotAvailableError  # it has entries and shows none, which a leader does that has just begun
+        return part
+
+    def _expect_no_less(self, there: TopicPartition, end: int) -> None:
+        """A broker that hung while it led, and wakes up, believes for a moment that it leads: it is asked again.
+
+        If it goes on, the log is another one: the read fails, and the next one knows nothing of what was seen before.
+        """
+        if end < self._ends.get(there, 0):
+            raise LeaderNotAvailableError
+        self._ends[there] = end
+
+    async def _exists(self, client: AIOKafkaClient, there: TopicPartition) -> bool:
+        """Whether the cluster has the partition; raises an error that passes while the client does not know it yet."""
+        if client.cluster.leader_for_partition(there) is not None:
+            return True
+        if await exists(client, there):
+            raise UnknownTopicOrPartitionError
+        return False
+
+    def _there(self, partition: Partition) -> TopicPartition:
+        return TopicPartition(self._prefix + partition.topic, partition.number)

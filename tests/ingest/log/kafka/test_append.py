@@ -1,0 +1,364 @@
+"""What becomes of appends between `KafkaLog` and its producer: shared batches, deadlines, bounds, failures.
+
+The producer is a stand-in, so that a test decides when and how a batch ends. What a real broker does to them is in
+`test_kafka_faults.py`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from ingest.log import InDoubt, LogUnavailable
+from ingest.log.kafka import partition as kafka_partition
+from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog
+from ingest.log.kafka.producer import ProducerBroken
+from ingest.log.memory import MemoryLog
+from ingest.log.partitioning import partition_number
+from ingest.report import Entry, Partition, Position
+from tests.ingest.log.kafka.producer_stand_in import Sent, StandInProducer, until
+
+TOPIC = "tidegate.managed.route_window.v1"
+TWO = "tidegate.byod.route_window.v1"
+LIMITS = AppendLimits(entries=10, value_bytes=1000, seconds=0.3)
+KEYS = [
+    next(key for key in (b"%d" % number for number in range(99)) if partition_number(key, 2) == at) for at in (0, 1)
+]
+"""A key for each partition of a topic that has two."""
+
+
+class Bench:
+    """A log with stand-in producers, the newest last."""
+
+    def __init__(self) -> None:
+        self.producers: list[StandInProducer] = []
+        self.room = 1000
+        self.refusal: Exception | None = None
+        connection = KafkaConnection("nowhere.invalid:9092")
+        self.log = KafkaLog(connection, limits=LIMITS, new_producer=self._new, reader=MemoryLog())
+        self._tasks: list[asyncio.Task[Sequence[Position]]] = []
+
+    def _new(self) -> StandInProducer:
+        self.producers.append(StandInProducer({TOPIC: 1, TWO: 2}, room=self.room, refusal=self.refusal))
+        return self.producers[-1]
+
+    @property
+    def sent(self) -> list[Sent]:
+        """Every batch that was handed over, to whichever producer."""
+        return [sent for producer in self.producers for sent in producer.sent]
+
+    def append(self, *keys: bytes, topic: str = TOPIC) -> "asyncio.Task[Sequence[Position]]":
+        """An append that goes on by itself."""
+        self._tasks.append(asyncio.create_task(self.log.append([entry(key, topic=topic) for key in keys])))
+        return self._tasks[-1]
+
+    async def handed_over(self, batches: int) -> list[Sent]:
+        """All batches, once there are so many."""
+        await until(lambda: len(self.sent) >= batches)
+        return self.sent
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.log.close()
+        load = self.log._appender._load
+        assert (load._entries, load._bytes) == (0, 0), "something is held that nobody waits for"
+
+
+def entry(key: bytes, value: bytes = b"value", topic: str = TOPIC) -> Entry:
+    """An entry without headers."""
+    return Entry(topic, key, value, 1_795_000_000_000)
+
+
+async def raised(call: Coroutine[Any, Any, object] | asyncio.Task[Any]) -> type[BaseException]:
+    """The exception of a call that must fail."""
+    with pytest.raises((LogUnavailable, InDoubt)) as failed:
+        await call
+    return failed.type
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """A log with impatient callers, which does not pause long behind a failure."""
+    monkeypatch.setattr(kafka_partition, "PAUSE_SECONDS", 0.01)
+    bench = Bench()
+    yield bench
+    await bench.close()
+
+
+async def test_what_arrives_meanwhile_shares_the_next_batch(bench: Bench) -> None:
+    """While a batch of a partition is under way no other is sent, and what arrives shares the next, in its order."""
+    first = bench.append(b"first")
+    await bench.handed_over(1)
+    others = [bench.append(b"%d" % number) for number in range(5)]
+    await asyncio.sleep(0.01)
+    assert len(bench.sent) == 1
+    bench.sent[0].confirm(7)
+    assert await first == [Position(Partition(TOPIC, 0), 7)]
+    _, second = await bench.handed_over(2)
+    assert second.keys == [b"%d" % number for number in range(5)]
+    second.confirm(8)
+    assert [(await other)[0].offset for other in others] == [8, 9, 10, 11, 12]
+    assert (bench.log.commits, bench.log.entries) == (2, 6)
+
+
+async def test_partitions_do_not_wait_for_each_other(bench: Bench) -> None:
+    """A partition whose batch is not confirmed holds up nobody but itself."""
+    held_up = bench.append(KEYS[0], topic=TWO)
+    await bench.handed_over(1)
+    other = bench.append(KEYS[1], topic=TWO)
+    await bench.handed_over(2)
+    bench.sent[1].confirm(3)
+    assert await other == [Position(Partition(TWO, 1), 3)]
+    assert not held_up.done()
+
+
+async def test_what_does_not_fit_goes_into_the_next_batches(bench: Bench) -> None:
+    """An append larger than a batch is stored by several, in its order, and says where each entry is."""
+    bench.room = 2
+    keys = [b"%d" % number for number in range(5)]
+    call = bench.append(*keys)
+    for number, base in enumerate((0, 10, 20), 1):
+        (await bench.handed_over(number))[-1].confirm(base)
+    assert [position.offset for position in await call] == [0, 1, 10, 11, 20]
+    assert [key for sent in bench.sent for key in sent.keys] == keys
+
+
+async def test_a_late_append_is_refused_or_in_doubt(bench: Bench) -> None:
+    """Past the deadline a call is in doubt if it was handed over, and otherwise refused and never handed over."""
+    begun = bench.append(b"begun")
+    await bench.handed_over(1)
+    waiting = bench.append(b"waiting")
+    assert await raised(begun) is InDoubt
+    assert await raised(waiting) is LogUnavailable
+    bench.sent[0].confirm()
+    after = bench.append(b"after")
+    (await bench.handed_over(2))[1].confirm(1)
+    assert [position.offset for position in await after] == [1]
+    assert [sent.keys for sent in bench.sent] == [[b"begun"], [b"after"]]
+
+
+async def test_a_late_append_in_pieces_is_in_doubt(bench: Bench) -> None:
+    """An append of which one batch is stored and the next is still waiting at the deadline is in doubt."""
+    bench.room = 1
+    call = bench.append(b"stored", b"under way", b"never sent")
+    (await bench.handed_over(1))[0].confirm()
+    await bench.handed_over(2)
+    assert await raised(call) is InDoubt
+    bench.sent[1].confirm(1)
+    await asyncio.sleep(0.01)
+    assert len(bench.sent) == 2
+
+
+@pytest.mark.parametrize("other", ["stored", "under way"])
+async def test_an_append_that_is_refused_in_part(bench: Bench, other: str) -> None:
+    """An append that lies in two partitions, one of which refuses, is in doubt: the other may have its part."""
+    call = bench.append(KEYS[0], KEYS[1], topic=TWO)
+    one, two = await bench.handed_over(2)
+    if other == "stored":
+        two.confirm()
+    one.fail(LogUnavailable("refused"))
+    assert await raised(call) is InDoubt
+
+
+async def test_a_refused_batch_is_refused_to_all_in_it(bench: Bench) -> None:
+    """When a batch is refused each of its callers is, with the reason, and what waited goes by another producer."""
+    calls = [bench.append(b"%d" % number) for number in range(3)]
+    (first,) = await bench.handed_over(1)
+    waiting = bench.append(b"waiting")
+    await asyncio.sleep(0)
+    first.fail(LogUnavailable("none of its replicas leads"))
+    for call in calls:
+        with pytest.raises(LogUnavailable, match="none of its replicas leads"):
+            await call
+    (await bench.handed_over(2))[1].confirm()
+    await waiting
+    assert [len(producer.sent) for producer in bench.producers] == [1, 1]
+    assert bench.producers[0].stopped
+
+
+async def test_other_partitions_end_at_the_producer_that_is_replaced(bench: Bench) -> None:
+    """What is under way at a producer while another partition's batch fails is confirmed by it all the same."""
+    unharmed, failing = bench.append(KEYS[0], topic=TWO), bench.append(KEYS[1], topic=TWO)
+    one, two = await bench.handed_over(2)
+    two.fail(InDoubt("out of order"))
+    assert await raised(failing) is InDoubt
+    again = bench.append(KEYS[1], topic=TWO)
+    (await bench.handed_over(3))[2].confirm()
+    await again
+    one.confirm()
+    await unharmed
+    assert len(bench.producers) == 2
+
+
+async def test_a_producer_that_does_not_answer_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that nobody confirms for long is given up with its producer, and the partition goes on by another."""
+    monkeypatch.setattr(kafka_partition, "PATIENCE_SECONDS", 0.05)
+    call = bench.append(b"lost")
+    assert await raised(call) is InDoubt
+    after = bench.append(b"after")
+    (await bench.handed_over(2))[1].confirm()
+    await after
+    assert [sent.keys for sent in bench.producers[1].sent] == [[b"after"]]
+
+
+async def test_a_producer_that_takes_nothing_is_replaced(bench: Bench) -> None:
+    """A producer that takes no batch any more refuses the call, which is not in doubt, and the next has another one."""
+    await asyncio.wait_for(_confirmed(bench, b"first"), 5)
+    bench.producers[0].refusal = ProducerBroken("its sender has died")
+    assert await raised(bench.append(b"refused")) is ProducerBroken
+    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+    assert len(bench.producers) == 2
+
+
+async def _confirmed(bench: Bench, key: bytes) -> None:
+    call, before = bench.append(key), len(bench.sent)
+    (await bench.handed_over(before + 1))[-1].confirm()
+    await call
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        pytest.param([entry(b"%d" % number) for number in range(10)], id="as many entries as may be held"),
+        pytest.param([entry(b"large", bytes(1000))], id="as many bytes as may be held"),
+        pytest.param([entry(b"huge", bytes(5000))], id="one call above the bound, when nothing else is held"),
+    ],
+)
+async def test_what_is_handed_over_is_bounded(bench: Bench, held: list[Entry]) -> None:
+    """When as much is at the producer as may be held the next call is refused at once, and the first is stored."""
+    full = asyncio.create_task(bench.log.append(held))
+    await bench.handed_over(1)
+    with pytest.raises(LogUnavailable, match="too much waits"):
+        await bench.log.append([entry(b"refused")])
+    bench.sent[0].confirm()
+    assert len(await full) == len(held)
+
+
+async def test_what_waits_is_bounded(bench: Bench) -> None:
+    """What waits behind a batch counts as well, until it is refused or stored."""
+    first = bench.append(b"first")
+    await bench.handed_over(1)
+    waiting = [bench.append(b"%d" % number) for number in range(9)]
+    await asyncio.sleep(0)
+    with pytest.raises(LogUnavailable, match="too much waits"):
+        await bench.log.append([entry(b"refused")])
+    bench.sent[0].confirm()
+    (await bench.handed_over(2))[1].confirm(1)
+    await asyncio.gather(first, *waiting)
+
+
+async def test_what_is_in_doubt_is_held_until_it_is_known(bench: Bench) -> None:
+    """Entries that were handed over count against the bound until the log answers, though their callers have gone."""
+    call = asyncio.create_task(bench.log.append([entry(b"%d" % number) for number in range(10)]))
+    assert await raised(call) is InDoubt
+    with pytest.raises(LogUnavailable, match="too much waits"):
+        await bench.log.append([entry(b"refused")])
+    bench.sent[0].confirm()
+    await asyncio.sleep(0.01)
+    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+
+
+async def test_a_call_cancelled_before_it_is_handed_over_is_left_out(bench: Bench) -> None:
+    """A caller that is cancelled while it waits is never handed over; one that was handed over is stored."""
+    begun = bench.append(b"begun")
+    await bench.handed_over(1)
+    cancelled, other = bench.append(b"cancelled"), bench.append(b"other")
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    begun.cancel()
+    bench.sent[0].confirm()
+    (await bench.handed_over(2))[1].confirm(1)
+    assert [position.offset for position in await other] == [1]
+    assert [sent.keys for sent in bench.sent] == [[b"begun"], [b"other"]]
+    assert bench.log.entries == 2
+
+
+async def test_a_call_cancelled_at_the_last_moment_is_left_out(bench: Bench) -> None:
+    """A caller that is cancelled in the very turn in which the next batch is filled is not in it."""
+    first = bench.append(b"first")
+    await bench.handed_over(1)
+    cancelled, other = bench.append(b"cancelled"), bench.append(b"other")
+    await asyncio.sleep(0)
+    bench.sent[0].confirm()
+    cancelled.cancel()
+    (await bench.handed_over(2))[1].confirm(1)
+    await asyncio.gather(first, other)
+    assert bench.sent[1].keys == [b"other"]
+
+
+async def test_a_cluster_out_of_reach_refuses_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no producer can start calls are refused with the reason, one attempt serves many, and it recovers."""
+    monkeypatch.setattr("ingest.log.kafka.producers.RETRY_SECONDS", 0.1)
+    bench.refusal = LogUnavailable("no broker could be used")
+    calls = [bench.append(b"%d" % number) for number in range(5)]
+    for call in calls:
+        with pytest.raises(LogUnavailable, match="no broker could be used"):
+            await call
+    with pytest.raises(LogUnavailable, match="no broker could be used"):
+        await bench.log.probe()
+    assert len(bench.producers) == 1
+    bench.refusal = None
+    await asyncio.sleep(0.1)
+    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+
+
+async def test_a_missing_topic_is_refused(bench: Bench) -> None:
+    """An entry whose topic is not there is refused with the command that makes it, and so is all beside it."""
+    with pytest.raises(LogUnavailable, match=r"topic tidegate\.nowhere\.v1 is not there.*tidegate topics apply"):
+        await bench.log.append([entry(b"key"), entry(b"key", topic="tidegate.nowhere.v1")])
+    assert bench.sent == []
+
+
+async def test_missing_topics_are_named(bench: Bench) -> None:
+    """Whoever asks whether topics are there is told of those that are missing, and of none that is."""
+    await bench.log.require([TOPIC, TWO])
+    with pytest.raises(LogUnavailable, match=r"topics tidegate\.a, tidegate\.b, tidegate\.c and 1 more are not there"):
+        await bench.log.require([TOPIC, *(f"tidegate.{name}" for name in "dcba")])
+
+
+async def test_close_answers_those_that_wait(bench: Bench) -> None:
+    """Close returns when every append is answered, refuses what comes after it, and ends the producer."""
+    call = bench.append(b"waiting")
+    (sent,) = await bench.handed_over(1)
+    closing = asyncio.create_task(bench.log.close())
+    await asyncio.sleep(0.01)
+    assert await raised(bench.log.append([entry(b"late")])) is LogUnavailable
+    assert not closing.done()
+    sent.confirm()
+    await closing
+    await call
+    assert bench.producers[0].stopped
+
+
+async def test_close_does_not_wait_for_what_is_in_doubt(bench: Bench) -> None:
+    """Close ends though a batch is never confirmed, once its callers were told that they are in doubt."""
+    call = bench.append(b"lost")
+    await bench.handed_over(1)
+    await asyncio.wait_for(bench.log.close(), 5)
+    assert await raised(call) is InDoubt
+
+
+async def test_a_fault_of_ours_in_a_start_is_raised_and_it_goes_on(bench: Bench) -> None:
+    """An error that nobody expected while a producer starts is raised in whoever waits, and the next one succeeds."""
+    await _confirmed(bench, b"first")
+    bench.refusal = ZeroDivisionError()
+    call = bench.append(b"lost")
+    (await bench.handed_over(2))[1].fail(InDoubt("out of order"))
+    assert await raised(call) is InDoubt
+    with pytest.raises(ZeroDivisionError):
+        await bench.append(b"waiting")
+    bench.refusal = None
+    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+
+
+async def test_a_fault_of_ours_is_raised_and_it_goes_on(bench: Bench) -> None:
+    """An error that nobody expected is raised in the callers of its batch, and the next append succeeds."""
+    await _confirmed(bench, b"first")
+    call = bench.append(b"faulty")
+    (await bench.handed_over(2))[1].fail(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await call
+    await asyncio.wait_for(_confirmed(bench, b"after"), 5)

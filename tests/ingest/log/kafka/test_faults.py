@@ -1,0 +1,169 @@
+"""Kafka brokers that hang, end, come back and lead no more, under a log that is being written to. Real brokers."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ingest.log import InDoubt, LogUnavailable
+from ingest.log.kafka.log import AppendLimits, KafkaLog
+from ingest.log.kafka.producer import AiokafkaProducer
+from ingest.report import Partition
+from ingest.topics.wanted import PROBE_TOPIC
+from load.broker import Broker, Cluster, cluster
+from tests.ingest.log.kafka.stream import RECOVERY_SECONDS, TOPIC, Stream, entry, keys, stored
+from tests.kafka_on_demand import admin_client, make_topics
+
+pytestmark = pytest.mark.kafka
+
+LIMITS = AppendLimits(seconds=1.5)
+
+
+@pytest.fixture(scope="module")
+def lonely(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A broker that is alone; a test that stops or hangs it starts it again."""
+    with cluster(tmp_path_factory.mktemp("lonely")) as kafka:
+        yield kafka
+
+
+@pytest.fixture
+async def log(lonely: Cluster, topic_prefix: str) -> AsyncIterator[KafkaLog]:
+    """A log with impatient callers, whose topic has one partition, on the broker that is alone."""
+    make_topics(lonely.bootstrap, [topic_prefix + TOPIC, topic_prefix + PROBE_TOPIC])
+    log = KafkaLog(lonely.connection(), topic_prefix=topic_prefix, limits=LIMITS)
+    await stored(log, b"before")
+    yield log
+    await log.close()
+
+
+def sockets() -> int:
+    """How many sockets this process has."""
+    return sum(str(link).startswith("socket:") for link in _open_files())
+
+
+def _open_files() -> Iterator[Path]:
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the directory's own, which is closed by now
+            yield file.readlink()
+
+
+async def test_a_hung_broker(lonely: Cluster, log: KafkaLog) -> None:
+    """While a broker hangs, what was handed over is in doubt and what waits is refused; the retry is stored once."""
+    (broker,) = lonely.brokers
+    broker.pause()
+    try:
+        begun = asyncio.create_task(log.append([entry(b"begun")]))
+        await asyncio.sleep(0.2)
+        waiting = asyncio.create_task(log.append([entry(b"waiting")]))
+        with pytest.raises(InDoubt):
+            await begun
+        with pytest.raises(LogUnavailable):
+            await waiting
+        with pytest.raises(LogUnavailable):
+            await log.probe()
+    finally:
+        broker.resume()
+    await stored(log, b"retried")
+    found = await keys(log)
+    assert (found[b"waiting"], found[b"retried"]) == (0, 1)
+    assert found[b"begun"] <= 1
+
+
+def restart(broker: Broker) -> None:
+    """Let it end in good order, and start again."""
+    broker.stop()
+    broker.start()
+
+
+def crash(broker: Broker) -> None:
+    """Kill it and start it again over what is on its disk."""
+    broker.kill()
+    broker.start()
+
+
+@pytest.mark.parametrize("happens", [restart, crash])
+async def test_a_broker_that_starts_again(lonely: Cluster, log: KafkaLog, happens: Callable[[Broker], None]) -> None:
+    """After its broker was started again the log goes on by itself: nothing is lost and nothing is there twice."""
+    stream = Stream(log)
+    async with stream.flowing():
+        await stream.more(50)
+        await asyncio.to_thread(happens, lonely.brokers[0])
+        await stream.more(50)
+    await stream.check()
+
+
+async def test_a_broker_that_hangs_for_a_while(lonely: Cluster, log: KafkaLog) -> None:
+    """After its broker hung longer than a request may take, the log goes on by itself, with nothing lost or doubled."""
+    stream = Stream(log)
+    async with stream.flowing():
+        await stream.more(50)
+        lonely.brokers[0].pause()
+        await asyncio.sleep(5)
+        lonely.brokers[0].resume()
+        await stream.more(50)
+    assert stream.in_doubt
+    assert stream.refused
+    await stream.check()
+
+
+async def test_nothing_is_left_of_a_log_that_is_closed_while_its_broker_hangs(lonely: Cluster, log: KafkaLog) -> None:
+    """Closing ends in bounded time though the broker hangs, and leaves no task and no socket behind."""
+    tasks, before = asyncio.all_tasks(), sockets()
+    other = KafkaLog(lonely.connection(), topic_prefix=log._appender._prefix, limits=LIMITS)
+    await stored(other, b"one")
+    await other.read(Partition(TOPIC, 0), after=-1, limit=1)
+    lonely.brokers[0].pause()
+    try:
+        call = asyncio.create_task(other.append([entry(b"lost", bytes(20_000_000))]))
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(LIMITS.seconds + 3):
+            await other.close()
+        with pytest.raises(InDoubt):
+            await call
+    finally:
+        lonely.brokers[0].resume()
+    del other, call
+    gc.collect()
+    await asyncio.sleep(0.1)
+    assert asyncio.all_tasks() == tasks
+    assert sockets() == before
+
+
+async def test_a_refused_batch_does_not_stop_those_behind_it(lonely: Cluster, log: KafkaLog) -> None:
+    """An entry that the broker does not take is refused, not in doubt, and the partition takes the next one."""
+    # Without another producer it would not: a refused batch has used up a sequence number that the broker never saw.
+    with pytest.raises(LogUnavailable, match="an entry is larger than it takes"):
+        await log.append([entry(b"huge", bytes(2_000_000))])
+    await stored(log, b"after")
+    assert await keys(log) == {b"before": 1, b"after": 1}
+    assert len(lonely.brokers) == 1
+
+
+async def test_a_topic_that_was_deleted(lonely: Cluster, log: KafkaLog, topic_prefix: str) -> None:
+    """What is written to a topic that was deleted meanwhile is refused in the end, and the topic is named."""
+    admin = admin_client(lonely.bootstrap)
+    admin.delete_topics([topic_prefix + TOPIC])[topic_prefix + TOPIC].result(RECOVERY_SECONDS)
+    said = ""
+    async with asyncio.timeout(RECOVERY_SECONDS):
+        while f"topic {topic_prefix}{TOPIC} has no partition 0: make topics with" not in said:
+            with pytest.raises((LogUnavailable, InDoubt)) as failed:
+                await log.append([entry(b"key")])
+            said = str(failed.value)
+    assert topic_prefix + TOPIC not in admin.list_topics(timeout=RECOVERY_SECONDS).topics
+
+
+async def test_a_producer_out_of_order_is_replaced(log: KafkaLog) -> None:
+    """When the broker sees a hole in the sequence the batch is in doubt, and the next one goes by a new producer."""
+    stuck = await log._producers.running()
+    assert isinstance(stuck, AiokafkaProducer)
+    numbers = stuck._started._txn_manager._sequence_numbers
+    for partition in numbers:
+        numbers[partition] += 5
+    with pytest.raises(InDoubt, match="OutOfOrderSequenceNumber"):
+        await log.append([entry(b"in doubt")])
+    await stored(log, b"after")
+    assert await log._producers.running() is not stuck
+    assert (await keys(log))[b"after"] == 1
