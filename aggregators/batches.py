@@ -2,8 +2,8 @@
 
 Rules held here:
 
-* a partition is read from the offset after the last one that was applied, and an offset that is missing on the way is
-  an error: whoever went on would lose what lay there without a word;
+* a partition is read from the offset after the last one that was applied, and up to an offset that is missing. There
+  it is an error: whoever went on would lose what lay there without a word (`aggregators.gaps` is how a person does);
 * a batch is bounded by its records and by its bytes. The bytes bound how long applying it takes, so that a stop need
   not wait for long;
 * partitions take turns, a chunk each, and the next batch begins where the last one ended: a busy one starves nobody.
@@ -77,14 +77,30 @@ class Batches:
 
     async def check(self) -> None:
         """Compare the log with the offsets; raises `HistoryGone`, `LogReplaced`, or `LogUnavailable`."""
-        for partition, last in self._offsets.items():
-            if last >= 0:
-                found = await self._reader.read(partition, after=last - 1, limit=1)
-                # Retention may have removed all that was applied; it leaves the newest entry of a partition.
-                if not found:
-                    raise LogReplaced(f"{_named(partition)} ends before offset {last}, which was counted from it")
-                if found[0].offset > last:
-                    _refuse_gap(partition, found, after=last)
+        for partition in await self._known():
+            last = self._offsets.get(partition, -1)
+            first, end = await self._reader.extent(partition)
+            _refuse_shorter(partition, end=end, last=last)
+            if first > last + 1:
+                raise HistoryGone(f"{_named(partition)} lacks offset {last + 1}, which was not counted yet")
+
+    async def gaps(self) -> list[tuple[Partition, int, int]]:
+        """The offsets, from the first to the last, that each partition lacks right behind what was applied from it.
+
+        Raises `LogReplaced` or `LogUnavailable`.
+        """
+        found = []
+        for partition in await self._known():
+            last, (first, end) = self._offsets.get(partition, -1), await self._reader.extent(partition)
+            _refuse_shorter(partition, end=end, last=last)
+            left = await self._reader.read(partition, after=last, limit=1)
+            lacking_to = left[0].offset - 1 if left else first - 1
+            if lacking_to > last:
+                found.append((partition, last + 1, lacking_to))
+        return found
+
+    async def _known(self) -> Sequence[Partition]:
+        return sorted({*self._offsets, *await self.partitions()})
 
     async def next(self) -> Batch:
         """The next entries; raises `LogUnavailable` or `HistoryGone`."""
@@ -102,22 +118,11 @@ class Batches:
         self._offsets.update((partition, entries[-1].offset) for partition, entries in batch.parts)
 
     async def waiting(self) -> int:
-        """About how many entries were not applied yet, counted in offsets; raises `LogUnavailable`."""
+        """How many entries were not applied yet, counted in offsets; raises `LogUnavailable`."""
         return sum([await self._beyond(partition) for partition in await self.partitions()])
 
     async def _beyond(self, partition: Partition) -> int:
-        """By doubling a distance and then halving it, since a reader has no cheaper way to say where a log ends."""
-        last = self._offsets.get(partition, -1)
-        low, high = 0, 1
-        while await self._reader.read(partition, after=last + high - 1, limit=1):
-            low, high = high, high * 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            if await self._reader.read(partition, after=last + middle - 1, limit=1):
-                low = middle
-            else:
-                high = middle
-        return low
+        return max((await self._reader.extent(partition)).end - 1 - self._offsets.get(partition, -1), 0)
 
 
 class _Taking:
@@ -130,6 +135,7 @@ class _Taking:
         self._records = 0
         self._bytes = 0
         self._drained = False
+        self._gap_ahead = False
         self.last: Partition | None = None
 
     async def fill(self, turns: Sequence[Partition]) -> None:
@@ -139,7 +145,7 @@ class _Taking:
             self.last = waiting.popleft()
             if await self._take(self.last):
                 waiting.append(self.last)
-        self._drained = not waiting
+        self._drained = not waiting and not self._gap_ahead
 
     async def _take(self, partition: Partition) -> bool:
         """Take a chunk; whether there may be more."""
@@ -147,10 +153,14 @@ class _Taking:
         after = taken[-1].offset if taken else self._offsets.get(partition, -1)
         limit = min(CHUNK, MAX_RECORDS - self._records)
         found = await self._reader.read(partition, after=after, limit=limit)
-        if found:
-            _refuse_gap(partition, found, after=after)
-            self._taken.setdefault(partition, []).extend(self._fitting(found))
-        return len(found) == limit or self._full()
+        dense = _dense(found, after=after)
+        if len(dense) < len(found):
+            self._gap_ahead = True
+            if not dense and not taken:
+                raise HistoryGone(f"{_named(partition)} lacks offset {after + 1}, which was not counted yet")
+        if dense:
+            self._taken.setdefault(partition, []).extend(self._fitting(dense))
+        return len(dense) == limit or self._full()
 
     def _fitting(self, found: Sequence[StoredEntry]) -> Iterator[StoredEntry]:
         """Entries until the batch is full; the others are read again with the next one."""
@@ -173,11 +183,16 @@ def _after(last: Partition | None, partitions: Sequence[Partition]) -> Sequence[
     return sorted(partitions, key=lambda partition: (last is not None and partition <= last, partition))
 
 
-def _refuse_gap(partition: Partition, entries: Sequence[StoredEntry], *, after: int) -> None:
-    """Offsets of the logs that there are rise by one; raises `HistoryGone` where they do not."""
-    if entries and entries[-1].offset != after + len(entries):
-        lacking = next(at for at, stored in enumerate(entries, after + 1) if stored.offset != at)
-        raise HistoryGone(f"{_named(partition)} lacks offset {lacking}, which was not counted yet")
+def _dense(entries: Sequence[StoredEntry], *, after: int) -> Sequence[StoredEntry]:
+    """The entries up to the first offset that is missing; offsets of the logs that there are rise by one."""
+    if not entries or entries[-1].offset == after + len(entries):
+        return entries
+    return entries[: next(at for at, stored in enumerate(entries) if stored.offset != after + 1 + at)]
+
+
+def _refuse_shorter(partition: Partition, *, end: int, last: int) -> None:
+    if end <= last:
+        raise LogReplaced(f"{_named(partition)} ends before offset {last}, which was counted from it")
 
 
 def _named(partition: Partition) -> str:

@@ -8,7 +8,8 @@ Rules held here:
   given. A cancelled `run` returns when that thread has finished what it was doing. `end_work` interrupts what takes
   long, and it is rolled back;
 * the log or the disk may fail and come back: it waits and goes on by itself. What needs a person, history that is gone,
-  too many records that cannot be read, a fault of ours, stops it. The gate goes on in any case.
+  too many records that cannot be read, a fault of ours, stops it. The gate goes on in any case;
+* once another follower has taken over where seals or publications are kept, this one stops, whatever it was doing.
 """
 
 import asyncio
@@ -16,9 +17,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aggregators.batches import Batch, Batches, HistoryGone, LogReplaced
+from aggregators.fence import Fenced
 from aggregators.rollups import (
     Applied,
     Progress,
@@ -49,6 +51,11 @@ it, in a process that may also take reports: five small ones a second would be a
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
 COUNT_LAG_SECONDS = 5.0
+COMPARE_SECONDS = 5.0
+
+LOOKS = 10
+"""So often in a row, `RETRY_SECONDS` apart, a log must look like another one: a broker that was cut off and comes back
+believes for a moment that it leads, and that a partition ends where it ended then."""
 
 GRACE_SECONDS = 1.0
 """What is under way at the end may take so long. A batch usually ends within it; a publication or a seal may take a
@@ -73,26 +80,46 @@ STOPS: Mapping[type[Exception], Why] = {
     RollupsDamaged: Why.ROLLUPS_DAMAGED,
     RollupsInUse: Why.ROLLUPS_IN_USE,
     RollupsBehindSeals: Why.ROLLUPS_BEHIND_SEALS,
+    Fenced: Why.FENCED,
 }
 """What stops the follower, and why; every exception that is not here and not waited for is a fault of ours."""
+
+
+class Sealing(Protocol):
+    """As `aggregators.seal.Sealer`."""
+
+    def check(self) -> None: ...
+
+    def due(self, *, newest: int | None, records: int, drained: bool) -> bool: ...
+
+    def settle(self, rollups: Rollups) -> None: ...
+
+    def seal(self, rollups: Rollups, *, drained: bool) -> Seal | None: ...
 
 
 class Follower:
     """Follows `reader` into `rollups`; belongs to one event loop, `status` and `rollups` to any thread.
 
-    `tiers` is asked for the policies in force, whose horizon and retention say what sealing lets go of. `close`
-    closes both the reader and the rollups.
+    `tiers` is asked for the policies in force, whose horizon and retention say what sealing lets go of. `records` and
+    `sealer` are its own unless they are given. `close` closes both the reader and the rollups.
     """
 
     def __init__(
-        self, reader: LogReader, rollups: Rollups, *, clock: Clock, tiers: Callable[[], Mapping[str, Tier]]
+        self,
+        reader: LogReader,
+        rollups: Rollups,
+        *,
+        clock: Clock,
+        tiers: Callable[[], Mapping[str, Tier]],
+        records: StrippedRecords | None = None,
+        sealer: Sealing | None = None,
     ) -> None:
         self._reader = reader
         self._rollups = rollups
         self._clock = clock
-        self._records = StrippedRecords()
+        self._records = records or StrippedRecords()
         self._batches: Batches | None = None
-        self._sealer = Sealer(tiers, clock=clock)
+        self._sealer: Sealing = sealer or Sealer(tiers, clock=clock)
         self._readability = Readability()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollups")
         self._under_way: set[asyncio.Future[Any]] = set()
@@ -106,6 +133,9 @@ class Follower:
         self._newest_drained_pass = 0
         self._retry_seconds = RETRY_SECONDS
         self._lag_counted: float | None = None
+        self._compared: float | None = None
+        self._looks = 0
+        self._fenced: Fenced | None = None
 
     @property
     def rollups(self) -> Rollups:
@@ -166,8 +196,16 @@ class Follower:
                 await self._passed.wait()
 
     async def between_batches(self, work: Callable[[Rollups], T]) -> T:
-        """What `work` makes of the rollups on their one thread, so that no batch and no seal runs meanwhile."""
-        return await self._on_thread(lambda: work(self._rollups))
+        """What `work` makes of the rollups on their one thread, so that no batch and no seal runs meanwhile.
+
+        Where it raises `Fenced`, the follower stops as well.
+        """
+        try:
+            return await self._on_thread(lambda: work(self._rollups))
+        except Fenced as error:
+            self._fenced = error
+            self._wake.set()
+            raise
 
     async def seal(self) -> Seal | None:
         """Seal what was applied since the last seal; None where that is nothing. Raises as `Sealer.seal`."""
@@ -201,6 +239,8 @@ class Follower:
         self._passes_begun += 1
         number, began = self._passes_begun, self._clock.now_ms()
         batches = self._batches or await self._begin()
+        await self._require_ours()
+        await self._compare(batches)
         batch = await batches.next()
         if batch.parts:
             await self._apply(batch, batches)
@@ -224,10 +264,30 @@ class Follower:
         await self.between_batches(self._sealer.settle)
         progress = await self._on_thread(self._rollups.progress)
         batches = Batches(self._reader, {partition: reached.last for partition, reached in progress.items()})
-        await batches.check()
+        self._compared = None
         self._go_on_from(progress)
         self._batches = batches
         return batches
+
+    async def _require_ours(self) -> None:
+        """Raises `Fenced` when another follower has taken over, whether or not there is anything to seal or publish."""
+        if self._fenced is not None:
+            raise self._fenced
+        await self.between_batches(lambda _: self._sealer.check())
+
+    async def _compare(self, batches: Batches) -> None:
+        """At the start and every few seconds: a log that lost its beginning, or is another, may simply be silent."""
+        now = self._clock.monotonic()
+        if self._compared is None or now - self._compared >= COMPARE_SECONDS:
+            self._compared = None
+            try:
+                await batches.check()
+            except LogReplaced as error:
+                self._looks += 1
+                if self._looks < LOOKS:
+                    raise LogUnavailable(str(error)) from None
+                raise
+            self._compared, self._looks = now, 0
 
     def _go_on_from(self, progress: Mapping[Partition, Progress]) -> None:
         """Take the log's time from what was applied before this process began; a whole hour, which is all they tell."""

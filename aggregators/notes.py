@@ -38,7 +38,7 @@ WAITING: dict[DocumentKind, str] = {
 def notes(answer: Answer, reading: Reading, source: AnswerSource) -> list[str]:
     """The notes of an answer; `reading` is the one that it was read with."""
     question = answer.question
-    found = [*source.notes(), *_documents(answer, reading, source)]
+    found = [*source.notes(), *_documents(answer, reading, source), *_gaps(question, reading)]
     if question.widened:
         unit = "days" if question.bucket == "day" or question.cube.day_only else "hours"
         found.append(f"The range was widened to whole {unit}.")
@@ -59,6 +59,16 @@ def _documents(answer: Answer, reading: Reading, source: AnswerSource) -> Iterat
     for kind in needed:
         if kind not in used:
             yield WAITING[kind] if source.history(kind) else MISSING[kind]
+
+
+def _gaps(question: Question, reading: Reading) -> Iterator[str]:
+    span = question.span
+    [lost] = reading.rows(read_sql("ask/gaps"), {"start_time": span.start, "end_time": span.end})
+    if lost["gaps"]:
+        yield (
+            f"Up to {lost['records']:,} records were lost from the log before they were counted, and may belong to "
+            f"this range; that was accepted at {iso(lost['accepted'])}. What is missing is not known."
+        )
 
 
 def _why_empty(answer: Answer, reading: Reading) -> str:

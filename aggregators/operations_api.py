@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from aggregators.database import RollupsUnavailable
+from aggregators.fence import Fenced
 from aggregators.follow import Follower, FollowerStopped
 from aggregators.problem_responses import Check, credential_of, guarded
 from aggregators.problems import Refusal, Refused
@@ -122,7 +123,7 @@ async def _answered(work: Callable[[], Awaitable[dict[str, Any]]]) -> Response:
             return JSONResponse(await work())
         except TimeoutError:
             raise Refused(Refusal.NOT_APPLIED_IN_TIME) from None
-        except (FollowerStopped, PublicationDamaged, RollupsUnavailable, StateFileError, OSError) as error:
+        except (FollowerStopped, Fenced, PublicationDamaged, RollupsUnavailable, StateFileError, OSError) as error:
             log(Event.PUBLICATION_FAILED, error=error)
             raise Refused(Refusal.ROLLUPS_UNAVAILABLE) from None
 

@@ -7,6 +7,7 @@ Rules held here:
   does a follower that has a backlog;
 * publishing runs between two batches, on the thread of the rollups; one that fails changes nothing, is told in the log,
   and is tried again with the next one;
+* one follower publishes into a directory (`aggregators.fence`); when another one has taken over, this one stops;
 * whoever publishes the open hour as well says so: its cells then change only as late data change cells.
 """
 
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from aggregators.fence import Fence, Fenced
 from aggregators.follow import Follower, FollowerStopped
 from aggregators.measure import Measure
 from aggregators.publish import WITHHELD_FILE, Publication, publish
@@ -67,6 +69,7 @@ class Publications:
         self._clock = clock
         self._settle_ms = settle_ms
         self._publishing = asyncio.Lock()
+        self._fence: Fence | None = None
         self.newest: Published | None = None
 
     def take_up(self, rollups: Rollups) -> None:
@@ -80,13 +83,26 @@ class Publications:
                 self.newest = Published(publication=publication, at=at, complete_to=complete_to)
 
     async def run(self, *, every: float) -> None:
-        """Publish what is over, `every` seconds; ends when it is cancelled."""
+        """Publish what is over, `every` seconds; ends when it is cancelled, or when another follower has taken over."""
+        with suppress(Fenced):
+            await self._take_over()
+            await self._go_on(every)
+
+    async def _take_over(self) -> None:
+        """Claim the directory now, not when something is due: from here on no other follower publishes."""
+        with suppress(OSError):  # the first publication tries again, and says so
+            await self._follower.between_batches(lambda _: self._claimed())
+
+    async def _go_on(self, every: float) -> None:
         while True:
             # Also at the start: what was appended while this process was away is read first.
             with suppress(TimeoutError, FollowerStopped):
                 await self._follower.drained(timeout=every)
             try:
                 await self.publish_closed()
+            except Fenced as error:
+                log(Event.PUBLICATION_FAILED, error=error)
+                raise
             except Exception as error:  # noqa: BLE001  # whatever it is: nothing was published, and the next one tries
                 log(Event.PUBLICATION_FAILED, error=error)
             await asyncio.sleep(every)
@@ -133,7 +149,7 @@ class Publications:
                     book.measures,
                     tiers=book.tiers(),
                     documents=documents,
-                    directory=book.directory,
+                    fence=self._claimed(),
                     at=at,
                     closed_to=closed_to,
                     complete_to=complete_to,
@@ -149,6 +165,12 @@ class Publications:
             waiting=publication.waiting,
         )
         return self.newest
+
+    def _claimed(self) -> Fence:
+        """The fence of the directory, claimed once in the life of this process; on the thread of the rollups."""
+        if self._fence is None:
+            self._fence = Fence.claim(self._rulebook.directory)
+        return self._fence
 
     def _is_due(self, rollups: Rollups, closed_to: int) -> bool:
         """Whether hours that are over have changed, or more of them are over than the newest publication knew."""

@@ -23,10 +23,11 @@ from typing import Protocol, get_args
 import duckdb
 
 from aggregators.cubes import apply_sql, create_tables, decide_sql, gather, prepare, unsuppressed
+from aggregators.fence import Fence
 from aggregators.measure import Grain, Measure
 from aggregators.measures import load_measures
 from aggregators.operator_tables import Documents, write_operator_tables
-from aggregators.published import PublicationDamaged, finish, folder, new_draft, numbers, verified
+from aggregators.published import PublicationDamaged, finish, folder, numbers, verified
 from aggregators.sql_templates import fill, literal, read_sql
 from aggregators.times import naive_utc
 
@@ -62,7 +63,7 @@ def publish(  # noqa: PLR0913  # what a publication depends on, all of it handed
     *,
     tiers: Mapping[str, Tier],
     documents: Documents,
-    directory: Path,
+    fence: Fence,
     at: int,
     closed_to: int | None,
     complete_to: int,
@@ -70,20 +71,20 @@ def publish(  # noqa: PLR0913  # what a publication depends on, all of it handed
     """Publishes the spans that changed and end at `closed_to` or before, hours still open as well where it is None.
 
     A day is published only where it ends at `complete_to` or before, too.
-    Times are milliseconds since the epoch, UTC. `directory` is where publications are kept. `connection` is one of the
-    caller's own, outside of a transaction, and to be closed soon: the temporary tables of its work stay with it. Raises
-    `PublicationDamaged`, OSError, and DuckDB's errors; then nothing was published.
+    Times are milliseconds since the epoch, UTC. `fence` is that of the directory where publications are kept.
+    `connection` is one of the caller's own, outside of a transaction, and to be closed soon: temporary tables stay with
+    it. Raises `PublicationDamaged`, `Fenced`, OSError, and DuckDB's errors; then nothing was published.
     """
-    load_published(connection, directory, measures)
-    draft = new_draft(directory)
-    with _transaction(connection):
+    load_published(connection, fence.directory, measures)
+    with fence.explaining(), _transaction(connection):
+        draft = fence.new_draft()
         number = _newest(connection) + 1
         _look(connection, documents, tiers, closed_to=closed_to, complete_to=complete_to)
         publication = _publish_measures(connection, measures, tiers, draft=draft, number=number)
         connection.execute(read_sql("publish/settle"))
         times = {"at": naive_utc(at), "complete_to": naive_utc(complete_to)}
         _note(connection, number, **times)
-        finish(draft, directory, number=number, **times)
+        finish(draft, fence, number=number, **times)
     return publication
 
 

@@ -2,7 +2,8 @@
 
 Rules:
 
-* a publication is a folder that appears whole, written under another name, synced, then renamed; it is never changed;
+* a publication is a folder that appears whole, written under another name, synced, then renamed, by the one follower
+  that may (`aggregators.fence`); it is never changed;
 * `publication.json` has the SHA-256 of every other file, and a file that does not agree is refused by its name;
 * numbers rise by one. A number that is missing between two others is refused as well: without it, cells that were
   published would be published a second time from other data;
@@ -10,9 +11,7 @@ Rules:
 """
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,12 +19,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aggregators.fence import Fence
 from aggregators.seal_files import digest, sync_file
-from ingest.state_file import sync_directory
+from ingest.failpoint import reached
 
 INDEX = "publication.json"
 NUMBER = re.compile(r"[0-9]{6,9}")
-DRAFT_PREFIX = ".draft-"
 
 
 class PublicationDamaged(Exception):
@@ -58,18 +57,11 @@ def folder(directory: Path, number: int) -> Path:
     return directory / f"{number:06d}"
 
 
-def new_draft(directory: Path) -> Path:
-    """An empty folder to write a publication into; those that a crash left behind are removed. Raises OSError."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left_behind in directory.glob(f"{DRAFT_PREFIX}*"):
-        shutil.rmtree(left_behind)
-    draft = directory / f"{DRAFT_PREFIX}{os.getpid()}"
-    draft.mkdir(mode=0o700)
-    return draft
+def finish(draft: Path, fence: Fence, *, number: int, at: datetime, complete_to: datetime) -> None:
+    """Gives the publication in `draft` its index and its name; it is durable once this returns.
 
-
-def finish(draft: Path, directory: Path, *, number: int, at: datetime, complete_to: datetime) -> None:
-    """Gives the publication in `draft` its index and its name; it is durable once this returns. Raises OSError."""
+    Raises `Fenced`, OSError.
+    """
     digests = {}
     for file in sorted(draft.iterdir()):
         digests[file.name] = digest(file)
@@ -79,9 +71,11 @@ def finish(draft: Path, directory: Path, *, number: int, at: datetime, complete_
     (draft / INDEX).touch(mode=0o600)
     (draft / INDEX).write_text(text, encoding="utf-8")
     sync_file(draft / INDEX)
-    sync_directory(draft)
-    draft.rename(folder(directory, number))
-    sync_directory(directory)
+    fence.check()
+    reached("publish.drafted")
+    fence.put(draft, folder(fence.directory, number))
+    reached("publish.placed")
+    fence.check()
 
 
 def verified(directory: Path, number: int) -> PublicationFile:

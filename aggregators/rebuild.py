@@ -5,7 +5,9 @@ Rules held here:
 * a chain of seals is used whole or not at all, and every file of it is checked against its SHA-256;
 * where the log does not reach back to the seal's offsets (without seals: to its beginning) nothing is made. Rollups
   that silently lack something are worse than none;
-* what was published is loaded, never computed again from other data.
+* what was published is loaded, never computed again from other data;
+* whoever makes rollups has claimed the seals and publications first (`aggregators.fence`), so that no follower that was
+  overtaken adds to them meanwhile.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +20,7 @@ import duckdb
 
 from aggregators.batches import Batches
 from aggregators.database import FILE_NAME
+from aggregators.fence import Fence
 from aggregators.publish import load_published
 from aggregators.rollups import Applied, Rollups
 from aggregators.seal import About, let_go
@@ -71,7 +74,7 @@ def open_or_rebuild(directory: Path, *, tiers: Mapping[str, Tier]) -> Rollups:
     """The rollups in `directory`; where their file is missing, made from the seals and what was published.
 
     The log is left to the follower, which goes on at the seal's offsets. Raises as `Rollups.open`, `SealDamaged`,
-    `PublicationDamaged`, OSError.
+    `PublicationDamaged`, `Fenced`, OSError.
     """
     file = directory / FILE_NAME
     if not file.exists() or is_unsettled(directory):
@@ -83,6 +86,7 @@ def open_or_rebuild(directory: Path, *, tiers: Mapping[str, Tier]) -> Rollups:
 
 def _make(place: Path, directory: Path, tiers: Mapping[str, Tier]) -> None:
     discard_wal(directory)
+    _take_over(directory)
     load_seals(place, read_chain(directory / SEALS_NAME), directory=directory, tiers=tiers, progress=_nothing)
     _load_published(place, directory)
     put_in_place(place, directory)
@@ -94,17 +98,32 @@ async def rebuild(
     """Make the rollups in `directory` anew from `chain`, which may be empty, and the log; replace the old ones.
 
     Raises `RollupsInUse`, `SealDamaged`, `HistoryGone`, `LogReplaced`, `LogUnavailable`, `PublicationDamaged`,
-    `RollupsFull`, OSError; the old rollups are as they were then.
+    `RollupsFull`, `Fenced`, OSError; the old rollups are as they were then.
     """
     await Batches(reader, chain[-1].ends if chain else {}).check()
     # In this order: the workshop may have to put the file back that is to be kept closed.
     with workshop(directory) as place, kept_closed(directory):
+        _take_over(directory)
+        _require_newest(chain, directory)
         rows = load_seals(place, chain, directory=directory, tiers=tiers, progress=progress)
         with closing(Rollups.open(place)) as rollups:
             applied = await _follow_to_its_end(rollups, reader, progress)
         publications = _load_published(place, directory)
         replace_old(place, directory)
     return Rebuilt(seals=len(chain), rows=rows, applied=applied, publications=publications)
+
+
+def _take_over(directory: Path) -> None:
+    for name in (SEALS_NAME, PUBLISHED_NAME):
+        if (directory / name).is_dir():
+            Fence.claim(directory / name)
+
+
+def _require_newest(chain: Sequence[Seal], directory: Path) -> None:
+    """Raises `SealDamaged` where somebody has sealed since the chain was read."""
+    newest = max(numbers(directory / SEALS_NAME), default=0)
+    if chain and chain[-1].number != newest:
+        raise SealDamaged(f"seal {newest} is newer than those that were read: another follower seals here; try again")
 
 
 def load_seals(

@@ -4,22 +4,24 @@ In this order, and why ending anywhere in between is harmless:
 
 1. the files are written and synced beside their place: a draft, which the next start removes;
 2. the draft is renamed: a seal that the rollups do not know of. They still have its rows as they were, and have applied
-   nothing since, so `settle` removes it, and the next seal holds the same rows;
+   nothing since, so `settle` does step 3. It is not undone, for other rollups may have been made from it meanwhile;
 3. one transaction puts the merged rows in the place of the others and counts the seal.
 
 A seal that the rollups do not know of and whose offsets are not theirs was made by newer rollups: then these are an old
-copy, and nothing is touched.
+copy, or another follower's that was overtaken, and nothing is touched. One follower at a time seals into a directory
+(`aggregators.fence`): it is claimed by the first `settle` or `seal` of a process.
 """
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
+from aggregators.fence import Fence
 from aggregators.rollups import Rollups, RollupsFull
 from aggregators.seal_files import (
     DIRECTORY_NAME,
@@ -28,14 +30,12 @@ from aggregators.seal_files import (
     SealDamaged,
     SealedFile,
     SealedOffset,
+    checked_files,
     digest,
-    new_draft,
     numbers,
     place,
     put_in_place,
     read_seal,
-    remove,
-    remove_drafts,
     sync_file,
 )
 from aggregators.sealed_tables import Kept, SealedTable, kept, sealed_tables
@@ -72,8 +72,14 @@ class Sealer:
     def __init__(self, tiers: Callable[[], Mapping[str, Tier]], *, clock: Clock) -> None:
         self._tiers = tiers
         self._clock = clock
+        self._fence: Fence | None = None
         self._sealed_hour: datetime | None = None
         self._records = 0
+
+    def check(self) -> None:
+        """Raises `Fenced` when another follower has taken over since the first `settle`."""
+        if self._fence is not None:
+            self._fence.check()
 
     def due(self, *, newest: int | None, records: int, drained: bool) -> bool:
         """Whether an hour of the log has passed since the last seal; `records` were applied since the last call.
@@ -89,33 +95,46 @@ class Sealer:
         return hour > self._sealed_hour and (drained or self._records >= MANY_RECORDS)
 
     def settle(self, rollups: Rollups) -> None:
-        """Remove what a seal that was interrupted has left; raises `RollupsBehindSeals`, `RollupsFull`."""
+        """Finish a seal that was interrupted; raises `RollupsBehindSeals`, `RollupsFull`, `SealFailed`, `Fenced`."""
+        with _errors_as_ours():
+            self._owned(rollups).sweep()
         seals = rollups.directory / DIRECTORY_NAME
-        remove_drafts(seals)
-        with rollups.errors(), closing(rollups.cursor()) as cursor:
+        with rollups.transaction() as cursor:
             about = About.of(cursor)
-        found = numbers(seals)
-        if found and found[-1] > about.segment:
-            if found[-1] > about.segment + 1 or not _is_interrupted(seals, found[-1], about):
-                raise RollupsBehindSeals(
-                    f"seal {found[-1]} was made by newer rollups than these, which know of {about.segment}"
-                )
-            remove(seals, found[-1])
-        newest = _newest(seals, about)
+            newest = max(numbers(seals), default=0)
+            if newest > about.segment:
+                seal = _interrupted(seals, newest, about)
+                if seal is None:
+                    raise RollupsBehindSeals(
+                        f"seal {newest} was made by newer rollups than these, which know of {about.segment}"
+                    )
+                let_go(cursor, kept(self._tiers(), seal.log_hour))
+                _count(cursor, seal, place(seals, newest), since=about.segment if seal.previous else 0)
+                about = About.of(cursor)
+        self._go_on_from(_newest(seals, about), about)
+
+    def _go_on_from(self, newest: Seal | None, about: "About") -> None:
         if newest is not None:
             self._sealed_hour = newest.log_hour
         elif about.offsets:
             self._sealed_hour = datetime.min  # noqa: DTZ901  # whatever is there was never sealed
 
+    def _owned(self, rollups: Rollups) -> Fence:
+        if self._fence is None:
+            self._fence = Fence.claim(rollups.directory / DIRECTORY_NAME)
+        return self._fence
+
     def seal(self, rollups: Rollups, *, drained: bool) -> Seal | None:
         """Seal what was applied since the last seal; None where that is nothing.
 
         `drained`: the log had been read to its end, so that no report with a window beyond the horizon can follow, and
-        ids of such windows are let go of. Raises `SealFailed`, `RollupsFull`; `settle` must come before whatever is
-        done with the rollups next.
+        ids of such windows are let go of. Raises `SealFailed`, `RollupsFull`, `Fenced`; `settle` must come before
+        whatever is done with the rollups next.
         """
         now = naive_utc(self._clock.now_ms())
-        with _errors_as_ours(), rollups.transaction() as cursor:
+        with _errors_as_ours():
+            fence = self._owned(rollups)
+        with fence.explaining(), _errors_as_ours(), rollups.transaction() as cursor:
             about, log_hour = About.of(cursor), _log_hour(cursor, now)
             if log_hour is None:
                 return None
@@ -123,6 +142,7 @@ class Sealer:
             seals = rollups.directory / DIRECTORY_NAME
             sealing = _Sealing(
                 cursor=cursor,
+                fence=fence,
                 seals=seals,
                 about=about,
                 before=_newest(seals, about),
@@ -134,9 +154,9 @@ class Sealer:
             seal = sealing.write(at=now)
             if seal is None:
                 return None
-            sealing.count(seal)
+            _count(cursor, seal, place(seals, seal.number), since=sealing.since)
         with _errors_as_ours():
-            _tidy(seals, seal)
+            _tidy(fence, seal)
         return seal
 
 
@@ -170,6 +190,7 @@ class _Sealing:
     """One seal while it is made. `before`: the one that it follows; without it a chain begins, with every row."""
 
     cursor: duckdb.DuckDBPyConnection
+    fence: Fence
     seals: Path
     about: About
     before: Seal | None
@@ -184,7 +205,7 @@ class _Sealing:
 
     def write(self, *, at: datetime) -> Seal | None:
         """Write the files and put them in place; None where there are no rows."""
-        draft = new_draft(self.seals)
+        draft = self.fence.new_draft()
         tables = sealed_tables(self.cursor)
         files = [file for table in tables if (file := self._write_table(table, draft))]
         hours = [hour for table in tables if (hour := self._newest_hour(table))]
@@ -205,7 +226,7 @@ class _Sealing:
             offsets=self.about.offsets,
             files=tuple(files),
         )
-        put_in_place(self.seals, draft, seal)
+        put_in_place(self.fence, draft, seal)
         return seal
 
     def _write_table(self, table: SealedTable, draft: Path) -> SealedFile | None:
@@ -240,24 +261,24 @@ class _Sealing:
                 oldest += 1
         return oldest
 
-    def count(self, seal: Seal) -> None:
-        """Put the rows of the files in the place of those that they were made from, and count the seal."""
-        folder = place(self.seals, seal.number)
-        for table in sealed_tables(self.cursor):
-            if table.is_counts and any(file.table == table.name for file in seal.files):
-                parts = {"table": quoted(table.name)}
-                self.cursor.execute(fill(REMOVE, parts), [self.since])
-                self.cursor.execute(fill(LOAD, parts), [[str(folder / f"{table.name}.parquet")]])
-        if seal.forgotten_before is not None:
-            self.cursor.execute("DELETE FROM seen WHERE hour < ?", [seal.forgotten_before])
-        self.cursor.execute("UPDATE about SET segment = ?", [seal.number])
+
+def _count(cursor: duckdb.DuckDBPyConnection, seal: Seal, folder: Path, *, since: int) -> None:
+    """Put the rows of the files in the place of those that they were made from, and count the seal."""
+    for table in sealed_tables(cursor):
+        if table.is_counts and any(file.table == table.name for file in seal.files):
+            parts = {"table": quoted(table.name)}
+            cursor.execute(fill(REMOVE, parts), [since])
+            cursor.execute(fill(LOAD, parts), [[str(folder / f"{table.name}.parquet")]])
+    if seal.forgotten_before is not None:
+        cursor.execute("DELETE FROM seen WHERE hour < ?", [seal.forgotten_before])
+    cursor.execute("UPDATE about SET segment = ?", [seal.number])
 
 
-def _tidy(seals: Path, seal: Seal) -> None:
+def _tidy(fence: Fence, seal: Seal) -> None:
     """Remove the seals before the oldest that is needed."""
-    for number in numbers(seals):
+    for number in numbers(fence.directory):
         if number < seal.oldest:
-            remove(seals, number)
+            fence.remove(place(fence.directory, number))
 
 
 def let_go(cursor: duckdb.DuckDBPyConnection, keep: Kept) -> None:
@@ -285,12 +306,14 @@ def _newest(seals: Path, about: About) -> Seal | None:
     return None
 
 
-def _is_interrupted(seals: Path, number: int, about: About) -> bool:
-    """Whether a seal was made from these rollups as they are, and only not counted."""
+def _interrupted(seals: Path, number: int, about: About) -> Seal | None:
+    """The seal of that number if it was made from these rollups as they are, and only not counted."""
     with suppress(SealDamaged):
         seal = read_seal(seals, number)
-        return seal.seen_key == about.seen_key.hex() and seal.offsets == about.offsets
-    return False
+        if (number, seal.seen_key, seal.offsets) == (about.segment + 1, about.seen_key.hex(), about.offsets):
+            checked_files(seals, seal)
+            return seal
+    return None
 
 
 def _hour(time: datetime) -> datetime:

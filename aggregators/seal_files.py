@@ -5,7 +5,8 @@
 
 Rules held here:
 
-* a seal appears whole or not at all: it is written beside its place, synced, and renamed;
+* a seal appears whole or not at all: it is written beside its place, synced, and renamed, by the one follower that
+  may (`aggregators.fence`); what is in its place is never undone;
 * each names the SHA-256 of the seal before it and the oldest that is still needed. The rows of all from the oldest to
   the newest, and the log after the newest one's offsets, are the rollups;
 * a seal that is not what its hashes say is damaged, and nothing of the chain is used.
@@ -14,20 +15,18 @@ Rules held here:
 import hashlib
 import os
 import re
-import secrets
-import shutil
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from aggregators.fence import Fence
+from ingest.failpoint import reached
 from ingest.report import Partition
-from ingest.state_file import sync_directory
 
 DIRECTORY_NAME = "seals"
 SEAL_NAME = "seal.json"
-DRAFT_PREFIX = ".draft-"
 NUMBERED = re.compile(r"[0-9]{6,}")
 
 
@@ -145,14 +144,6 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def new_draft(parent: Path) -> Path:
-    """An empty directory (0700) beside the seals for one that is not finished."""
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = parent / f"{DRAFT_PREFIX}{secrets.token_hex(8)}"
-    draft.mkdir(mode=0o700)
-    return draft
-
-
 def sync_file(file: Path) -> None:
     """Make what was written to `file` survive a power failure, and readable by its owner alone (0600)."""
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
@@ -163,24 +154,13 @@ def sync_file(file: Path) -> None:
         os.close(descriptor)
 
 
-def put_in_place(seals: Path, draft: Path, seal: Seal) -> None:
-    """Make a finished draft the seal that it is; what it names is synced already."""
+def put_in_place(fence: Fence, draft: Path, seal: Seal) -> None:
+    """Make a finished draft the seal that it is; what it names is synced already. Raises `Fenced`, OSError."""
     file = draft / SEAL_NAME
     file.write_text(seal.model_dump_json(indent=1) + "\n", encoding="utf-8")
     sync_file(file)
-    sync_directory(draft)
-    draft.rename(place(seals, seal.number))
-    sync_directory(seals)
-
-
-def remove(seals: Path, number: int) -> None:
-    """Take a seal away; it is whole until it is gone, whenever the process ends."""
-    draft = seals / f"{DRAFT_PREFIX}{secrets.token_hex(8)}"
-    place(seals, number).rename(draft)
-    shutil.rmtree(draft)
-
-
-def remove_drafts(seals: Path) -> None:
-    """Take away what was not finished."""
-    for draft in seals.glob(f"{DRAFT_PREFIX}*"):
-        shutil.rmtree(draft)
+    fence.check()
+    reached("seal.drafted")
+    fence.put(draft, place(fence.directory, seal.number))
+    reached("seal.placed")
+    fence.check()

@@ -14,7 +14,7 @@ COLUMNS = read_sql("seal/columns")
 LET_GO = read_sql("seal/let_go")
 LET_GO_OF_TIER = read_sql("seal/let_go_of_tier")
 
-RECORDS = frozenset({"seen", "parked", "gate_spans", "gate_outcomes"})
+RECORDS = frozenset({"seen", "parked", "gaps", "gate_spans", "gate_outcomes"})
 """Tables whose rows are single facts. Those of every other one are counts: their BIGINT columns add up, and the rest
 says what was counted."""
 

@@ -34,15 +34,16 @@ class Why(Enum):
     ROLLUPS_DAMAGED = "rollups_damaged"
     ROLLUPS_IN_USE = "rollups_in_use"
     ROLLUPS_BEHIND_SEALS = "rollups_behind_seals"
+    FENCED = "fenced"
     FAULT = "fault"
 
 
 WHAT_TO_DO: dict[Why, str] = {
-    Why.LOG_UNAVAILABLE: "It tries again every second; see the system's log for the disk.",
+    Why.LOG_UNAVAILABLE: "It tries again every second; see whether brokers answer, or the system's log for the disk.",
     Why.NO_SPACE: "Free space under the rollups. It goes on by itself, and nothing is counted twice.",
     Why.HISTORY_GONE: (
-        "Run `tidegate rebuild --data DIR`: the seals may reach further than the rollups do. Where it refuses as well, "
-        "restore the log from its backup."
+        "Restore the log from its backup. If that cannot be, stop, and let `tidegate gap --data DIR` show what is "
+        "lost; with --accept WHY the rollups go on behind it, and answers say so."
     ),
     Why.LOG_REPLACED: (
         "Restore the newer log, or run `tidegate rebuild --data DIR --from-log` to count what is in this one and "
@@ -55,6 +56,10 @@ WHAT_TO_DO: dict[Why, str] = {
     Why.ROLLUPS_DAMAGED: "Stop, run `tidegate rebuild --data DIR`, and start again.",
     Why.ROLLUPS_IN_USE: "Stop the other process, and start again.",
     Why.ROLLUPS_BEHIND_SEALS: "These are an older copy. Stop, run `tidegate rebuild --data DIR`, and start again.",
+    Why.FENCED: (
+        "Nothing is lost, for the other one reads the same log. Let one of both run: to have it be this one, stop the "
+        "other and start this one again."
+    ),
     Why.FAULT: "A fault of ours: report the log line follower_state, which says where, and start again.",
 }
 

@@ -30,13 +30,22 @@ CREATE TABLE parked (
   reason VARCHAR NOT NULL, length BIGINT NOT NULL, received TIMESTAMP NOT NULL
 );
 
+-- Offsets "first" to "last" that the log lost before they were applied, which a person has accepted (received: when). Their
+-- records may belong to any window from affects_from (NULL: to any before) to affects_to.
+CREATE TABLE IF NOT EXISTS gaps (
+  segment INTEGER NOT NULL, topic VARCHAR NOT NULL, partition INTEGER NOT NULL, "first" BIGINT NOT NULL,
+  "last" BIGINT NOT NULL, affects_from TIMESTAMP, affects_to TIMESTAMP NOT NULL, received TIMESTAMP NOT NULL,
+  why VARCHAR NOT NULL
+);
+
 -- Reports found in the log, by hour of receipt. accepted: the first of its id; duplicates: every further one.
 CREATE TABLE receipts (
   segment INTEGER NOT NULL, received TIMESTAMP NOT NULL, tier VARCHAR NOT NULL, report VARCHAR NOT NULL,
   schema_version INTEGER NOT NULL, policy_version INTEGER, accepted BIGINT NOT NULL, duplicates BIGINT NOT NULL
 );
 
--- What each gate says it did; of several records of one sequence number the one with the greatest place counts.
+-- What each gate says it did; of several records of one sequence number the one that ends last counts, and of equal ones
+-- the one with the greatest place.
 CREATE TABLE gate_spans (
   segment INTEGER NOT NULL, gate VARCHAR NOT NULL, sequence BIGINT NOT NULL, place BIGINT NOT NULL,
   from_time TIMESTAMP NOT NULL, to_time TIMESTAMP NOT NULL, final BOOLEAN NOT NULL

@@ -123,5 +123,8 @@ class FailingReader:
     async def read(self, partition: Any, *, after: int, limit: int) -> Any:
         return await self._reader.read(partition, after=after, limit=limit)
 
+    async def extent(self, partition: Any) -> Any:
+        return await self._reader.extent(partition)
+
     async def close(self) -> None:
         await self._reader.close()

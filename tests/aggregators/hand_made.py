@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from aggregators.fence import Fence
 from aggregators.measure import Measure
 from aggregators.measures import load_measures
 from aggregators.publish import Publication, load_published, publish
@@ -100,6 +101,10 @@ class Publisher:
     documents: Documents = field(default_factory=Documents)
     measures: Mapping[str, Measure] = field(default_factory=lambda: dict(MEASURES))
     at: datetime = HOUR + timedelta(days=1)
+    fence: Fence = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fence = Fence.claim(self.directory)
 
     def publish(self, closed_to: datetime | None = None) -> Publication:
         """Everything that changed, or what was over at `closed_to`."""
@@ -109,7 +114,7 @@ class Publisher:
             self.measures,
             tiers=self.tiers,
             documents=self.documents,
-            directory=self.directory,
+            fence=self.fence,
             at=milliseconds(self.at),
             closed_to=None if closed_to is None else milliseconds(closed_to),
             complete_to=milliseconds(closed_to or self.at),

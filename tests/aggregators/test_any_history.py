@@ -63,11 +63,11 @@ class History:
         self._log = log
         self._records = StrippedRecords()
         self._records.learn(schemas_of(CATALOGUE))
-        self._sealer = Sealer(lambda: CATALOGUE.tiers, clock=clock_at(12))
         self._begin()
 
     def _begin(self) -> None:
         self._rollups = Rollups.open(self._directory)
+        self._sealer = Sealer(lambda: CATALOGUE.tiers, clock=clock_at(12))
         self._sealer.settle(self._rollups)
         self._batches = Batches(self._log, self._rollups.offsets())
 

@@ -116,7 +116,7 @@ async def shortened(directory: Path, *, upto: int) -> EmbeddedLog:
         pytest.param(3, 3, None, id="what was applied last is still there"),
         pytest.param(3, 4, None, id="nothing is gone that was not applied"),
         pytest.param(3, 5, HistoryGone, id="one entry is gone"),
-        pytest.param(-1, 1, None, id="nothing was applied: the first batch finds it"),
+        pytest.param(-1, 1, HistoryGone, id="nothing was applied, and the beginning is gone"),
         pytest.param(9, 9, None, id="drained"),
         pytest.param(10, 9, LogReplaced, id="more was applied than the log holds"),
     ],

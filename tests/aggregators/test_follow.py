@@ -22,7 +22,7 @@ from ingest.log import Log, LogUnavailable
 from ingest.log.embedded import EmbeddedLog
 from ingest.log.memory import MemoryLog
 from ingest.log.sqlite_file import FILE_NAME
-from ingest.report import Entry
+from ingest.report import Entry, Extent, Partition
 from ingest.telemetry.events import Event
 from tests.aggregators.following import (
     PATIENCE_SECONDS,
@@ -217,12 +217,13 @@ async def test_history_that_is_gone_is_refused(tmp_path: Path, applied_before: b
     async with following(tmp_path / "rollups", log) as follower:
         await stopped(follower)
         assert follower.status().why is Why.HISTORY_GONE
-        assert "tidegate rebuild --data DIR" in follower.status().detail
+        assert "tidegate gap --data DIR" in follower.status().detail
     await log.close()
 
 
-async def test_another_log_is_refused(tmp_path: Path) -> None:
+async def test_another_log_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that ends before what was applied from it is another one, and nothing is taken from it."""
+    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
     memory = MemoryLog()
     await fill(memory, ENTRIES)
     await follow_to_the_end(tmp_path, memory)
@@ -233,6 +234,44 @@ async def test_another_log_is_refused(tmp_path: Path) -> None:
         await stopped(follower)
         assert follower.status().why is Why.LOG_REPLACED
     assert contents(tmp_path) == before
+
+
+async def test_a_log_that_seems_shorter_for_a_moment_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that ends too early when it is looked at for the first time, and then does not, is the same log."""
+    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
+    memory = MemoryLog()
+    await fill(memory, ENTRIES)
+    await follow_to_the_end(tmp_path, memory)
+    extent, looks = memory.extent, iter(range(follow.LOOKS - 1))
+
+    async def stale(partition: Partition) -> Extent:
+        return Extent(0, 0) if next(looks, None) is not None else await extent(partition)
+
+    monkeypatch.setattr(memory, "extent", stale)
+    async with following(tmp_path, memory) as follower:
+        await drain(follower)
+        assert (follower.status().state, follower.status().why) == (State.FOLLOWING, None)
+
+
+async def test_a_silent_log_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all that was not applied is gone from a log that it follows, it stops though nothing more comes."""
+    monkeypatch.setattr(follow, "IDLE_SECONDS", 0.01)
+    memory, clock = MemoryLog(), clock_at(12)
+    await fill(memory, ENTRIES)
+    async with following(tmp_path, memory, clock=clock) as follower:
+        await drain(follower)
+        monkeypatch.setattr(memory, "extent", gone)
+        clock.advance(follow.COMPARE_SECONDS)
+        await stopped(follower)
+        assert follower.status().why is Why.HISTORY_GONE
+
+
+async def gone(partition: Partition) -> Extent:
+    """What a retention leaves that takes away everything, and that which nobody had read."""
+    del partition
+    return Extent(1_000_000, 1_000_000)
 
 
 async def test_a_fault_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.aggregators.hand_made import HOUR, MEASURES, OPEN_TIERS, Publisher, fresh_rollups, insert
-from tests.aggregators.test_measure_cells import NEXT, said, span
+from tests.aggregators.test_measure_cells import INSIDE, NEXT, said, span
 
 
 @pytest.fixture(name="publisher")
@@ -28,6 +28,22 @@ def test_only_what_hours_looked_at_tell_is_compared_with_what_was_kept_before(pu
     publisher.publish()
     found = {row["start"]: row["unknown_spans"] for row in publisher.answer("A3") if row["tier"] == "all"}
     assert found == {NEXT: 2}
+
+
+@pytest.mark.parametrize("places", [(1, 2), (2, 1)], ids=["in order", "the first try landed last"])
+@pytest.mark.parametrize("together", [True, False], ids=["found at once", "with a publication between them"])
+def test_of_the_tries_of_a_number_the_one_that_ends_last_counts(
+    publisher: Publisher, places: tuple[int, int], together: bool
+) -> None:
+    """A record and its repetition, which says more and ends later, count once, in whatever order they came to lie."""
+    told = sorted(zip(places, [(5, INSIDE), (7, INSIDE + timedelta(seconds=1))], strict=True))
+    for place, (reports, end) in told:
+        insert(publisher.connection, "gate_spans", {**span(0, place), "to_time": end})
+        insert(publisher.connection, "gate_outcomes", said(0, place, reports=reports))
+        if not together:
+            publisher.publish()
+    publisher.publish()
+    assert [(row["received"], row["unknown_spans"]) for row in publisher.answer("A3") if row["received"]] == [(7, 0)]
 
 
 @pytest.mark.parametrize(

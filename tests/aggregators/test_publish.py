@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregators.fence import EPOCHS_NAME
 from aggregators.publish import unsuppressed
 from aggregators.published import PublicationDamaged
 from aggregators.sql_templates import read_sql
@@ -254,7 +255,7 @@ def test_failure_before_the_end_publishes_nothing(publisher: Publisher, monkeypa
     assert publisher.cells("R1", "route") == []
     assert publisher.publish().number == 1
     assert publisher.values("R1", "route") == {("edge",): {"tasks": 15}}
-    assert sorted(one.name for one in publisher.directory.iterdir()) == ["000001"]
+    assert sorted(one.name for one in publisher.directory.iterdir()) == ["000001", EPOCHS_NAME]
 
 
 def test_files_are_for_their_owner_alone(publisher: Publisher) -> None:

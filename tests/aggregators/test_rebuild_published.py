@@ -4,6 +4,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from aggregators.fence import Fence
 from aggregators.measures import load_measures
 from aggregators.publish import publish
 from aggregators.rebuild import PUBLISHED_NAME, open_or_rebuild, rebuild
@@ -29,7 +30,7 @@ def publish_everything(data: Path) -> None:
             MEASURES,
             tiers=CATALOGUE.tiers,
             documents=documents,
-            directory=data / "rollups" / PUBLISHED_NAME,
+            fence=Fence.claim(data / "rollups" / PUBLISHED_NAME),
             at=NOW,
             closed_to=None,
             complete_to=NOW,

@@ -19,6 +19,7 @@ import pytest
 
 from aggregators.rollups import Rollups
 from load.reports import MS_PER_HOUR, make_report
+from schemas.framing import SINGLE_OBJECT_BYTES, single_object
 from tests.reference_strip import decode_output, plain
 from tests.rollups_input import (
     CATALOGUE,
@@ -232,13 +233,13 @@ def test_a_damaged_offset_spoils_no_batch(rollups: Rollups, offset: int, bucket:
     row = row_of("route_window", "rows", latency={"counts": [1, 1]})
     entry = entry_of("route_window", {"rows": [row]})
     plan = CATALOGUE.plans["managed", CATALOGUE.latest["route_window"].fingerprint]
-    values = decode_output(plan, entry.value[len(plan.message_prefix) :])
+    values = decode_output(plan, entry.value[SINGLE_OBJECT_BYTES:])
     values["rows"][0]["latency"]["offset"] = offset
     # An int and a long are the same on the wire; only the writer minds how great an int is.
     wide = json.loads(json.dumps(plan.output).replace('"int"', '"long"'))
     body = BytesIO()
     fastavro.schemaless_writer(body, plain(wide), values)
-    damaged = dataclasses.replace(entry, value=plan.message_prefix + body.getvalue())
+    damaged = dataclasses.replace(entry, value=single_object(plan.output_fingerprint) + body.getvalue())
     assert rollups.apply(one_batch([damaged]), RECORDS).reports == 1
     assert rows_of(rollups, "SELECT bucket, observations FROM route_latency") == [(bucket, 2)]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aggregators import seal as module
+from aggregators import seal_files
 from aggregators.rollups import Rollups, RollupsFull
 from aggregators.seal import RollupsBehindSeals, Sealer, SealFailed
 from aggregators.seal_files import (
@@ -20,7 +21,6 @@ from aggregators.seal_files import (
     checked_files,
     numbers,
     place,
-    put_in_place,
     read_chain,
 )
 from ingest.log.memory import MemoryLog
@@ -100,10 +100,9 @@ async def test_what_a_seal_says(tmp_path: Path) -> None:
     assert sealed.ends == {one: len(await log.read(one, after=-1, limit=1000)) - 1 for one in sealed.ends}
     assert (sealed.number, sealed.oldest, sealed.previous) == (1, 1, None)
     assert set(checked_files(seals(tmp_path), sealed)) == {file.table for file in sealed.files}
-    folder = place(seals(tmp_path), 1)
-    modes = {file.name: file.stat().st_mode & 0o777 for file in [folder, *folder.iterdir(), seals(tmp_path)]}
-    assert {mode for name, mode in modes.items() if "." in name} == {0o600}
-    assert {mode for name, mode in modes.items() if "." not in name} == {0o700}
+    everything = [seals(tmp_path), *seals(tmp_path).rglob("*")]
+    assert {one.stat().st_mode & 0o777 for one in everything if one.is_file()} == {0o600}
+    assert {one.stat().st_mode & 0o777 for one in everything if one.is_dir()} == {0o700}
 
 
 async def test_equal_rows_make_equal_files(tmp_path: Path) -> None:
@@ -146,10 +145,10 @@ class Interrupted(Exception):
 
 
 STEPS = [
-    pytest.param("put_in_place", id="before the seal has its name"),
-    pytest.param("sync_directory_afterwards", id="when it has just got its name"),
-    pytest.param("count", id="before the rollups count it"),
-    pytest.param("tidy", id="when everything is done"),
+    pytest.param("drafted", [], id="before the seal has its name"),
+    pytest.param("placed", [1], id="when it has got its name"),
+    pytest.param("_count", [1], id="before the rollups count it"),
+    pytest.param("_tidy", [1], id="when everything is done"),
 ]
 
 
@@ -159,24 +158,21 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def end(*_: object, **__: object) -> None:
         raise Interrupted
 
-    def put_in_place_and_end(seals: Path, draft: Path, seal: Seal) -> None:
-        put_in_place(seals, draft, seal)
-        raise Interrupted
+    def end_at(name: str) -> None:
+        if name == f"seal.{step}":
+            raise Interrupted
 
-    match step:
-        case "put_in_place":
-            monkeypatch.setattr(module, "put_in_place", end)
-        case "sync_directory_afterwards":
-            monkeypatch.setattr(module, "put_in_place", put_in_place_and_end)
-        case "count":
-            monkeypatch.setattr(module._Sealing, "count", end)
-        case "tidy":
-            monkeypatch.setattr(module, "_tidy", end)
+    if step.startswith("_"):
+        monkeypatch.setattr(module, step, end)
+    else:
+        monkeypatch.setattr(seal_files, "reached", end_at)
 
 
-@pytest.mark.parametrize("step", STEPS)
-async def test_an_interrupted_seal_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """Wherever sealing ends, the next start settles it, sums are as before, and the next seal completes the chain."""
+@pytest.mark.parametrize(("step", "kept"), STEPS)
+async def test_an_interrupted_seal_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, kept: list[int]
+) -> None:
+    """Wherever sealing ends, the next start finishes what has its name, sums are as before, and the chain goes on."""
     log = await applied(tmp_path)
     before, reports = contents(tmp_path), counted(tmp_path)
     with monkeypatch.context() as patch, sealing(tmp_path) as seal:
@@ -186,15 +182,18 @@ async def test_an_interrupted_seal_does_no_harm(tmp_path: Path, monkeypatch: pyt
     with sealing(tmp_path):
         pass
     assert contents(tmp_path) == before
-    assert numbers(seals(tmp_path)) == ([1] if step == "tidy" else [])
+    assert numbers(seals(tmp_path)) == kept
     assert [one.name for one in seals(tmp_path).iterdir() if one.name.startswith(".")] == []
     await fill(log, stored(60, seed=4))
     await apply_everything(tmp_path, log)
     with sealing(tmp_path) as seal:
         seal()
     chain = read_chain(seals(tmp_path))
-    assert [one.number for one in chain] == ([1, 2] if step == "tidy" else [1])
+    assert [one.number for one in chain] == [*kept, len(kept) + 1]
     assert counted(tmp_path) > reports
+    assert sum(file.rows for one in chain for file in one.files if file.table == "seen") == len(
+        asked(tmp_path, "SELECT id FROM seen")
+    )
 
 
 async def test_an_older_copy_touches_no_seal(tmp_path: Path) -> None:

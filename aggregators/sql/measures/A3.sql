@@ -12,8 +12,8 @@
 -- cube: outcome
 
 -- cells
--- A gate numbers its records without gaps, and repeats the number of a record whose append was not confirmed: the one
--- with the greatest place counts. What is missing between two numbers is unknown, and belongs to no tier. A record is
+-- A gate numbers its records without gaps, and repeats the number of a record whose append was not confirmed, with all
+-- that it counted meanwhile: the one that ends last counts, wherever it lies, for a delayed first try may land behind it. What is missing between two numbers is unknown, and belongs to no tier. A record is
 -- kept for each second, so only those that tell of `hours`, which are looked at, are compared with others.
 WITH told AS (
   SELECT * FROM gate_outcomes SEMI JOIN hours ON hours.hour = gate_outcomes.received
@@ -24,7 +24,7 @@ touched AS (
   SELECT gate, sequence FROM gate_spans SEMI JOIN hours ON hours.hour = date_trunc('hour', gate_spans.to_time)
 ),
 newest AS (
-  SELECT gate, sequence, max(place) AS place, max_by(to_time, place) AS to_time
+  SELECT gate, sequence, max_by(place, (to_time, place)) AS place, max(to_time) AS to_time
   FROM gate_spans SEMI JOIN touched USING (gate, sequence)
   GROUP BY ALL
 ),
