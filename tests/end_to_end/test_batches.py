@@ -11,6 +11,7 @@ import zstandard
 
 from ingest.body import MAX_REPORTS
 from ingest.records import GATES_OWN
+from schemas.framing import split
 from schemas.output_schema import RESERVED_NAMES
 from tests.end_to_end.avro_by_hand import long
 from tests.end_to_end.reports import Reports
@@ -203,6 +204,7 @@ def test_a_check_and_a_post_agree(gate: RunningGate, reports: Reports) -> None:
     shown = post(gate, message, "application/avro", "?check=1").document["checked"][0]["stripped"]
     post(gate, message, "application/avro")
     (entry,) = [entry for entry in gate.entries() if entry.key == b"checked and then"]
-    plan = next(plan for plan in gate.catalogue.plans.values() if entry.value.startswith(plan.message_prefix))
-    stored = plan.readable(entry.value[len(plan.message_prefix) :])
+    fingerprint, body_at = split(entry.value)
+    plan = next(plan for plan in gate.catalogue.plans.values() if plan.output_fingerprint == fingerprint)
+    stored = plan.readable(entry.value[body_at:])
     assert {name: value for name, value in stored.items() if name not in RESERVED_NAMES} == shown

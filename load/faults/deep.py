@@ -1,0 +1,54 @@
+"""What is looked at every few rounds, as it takes seconds: rollups made anew, and the ledger as it is published."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from load.faults.evidence import InLog, InRollups, in_rollups
+from load.faults.told import Told
+from load.faults.verdict import Violation, fold, ledger_totals
+from load.faults.world import World
+
+
+def rebuilt_violations(world: World, before: InRollups) -> Sequence[Violation]:
+    """I5 of rollups that `tidegate rebuild` makes of seals and log; `before` is what they were."""
+    return list(_rebuilt(world, before))
+
+
+def published_violations(world: World, told: Told, log: InLog) -> Sequence[Violation]:
+    """I4 of the published ledger (A3), once everything in `log` was published."""
+    return list(_published(world, told, log))
+
+
+def _rebuilt(world: World, before: InRollups) -> Iterator[Violation]:
+    world.stop()
+    world.rebuild()
+    kept = world.folder / "rebuilt"
+    kept.mkdir()
+    shutil.copy2(world.data / "rollups" / "rollups.duckdb", kept)
+    after = in_rollups(kept / "rollups.duckdb")
+    shutil.rmtree(kept)
+    if (after.tasks, after.accepted, after.ids) != (before.tasks, before.accepted, before.ids):
+        yield Violation("I5", "rollups that are made anew from seals and log are others")
+    world.start()
+
+
+def _published(world: World, told: Told, log: InLog) -> Iterator[Violation]:
+    said = ledger_totals(log)
+    _, accepted, duplicates = fold(told, log)
+    found = _a3(world)
+    for tier in sorted(accepted):
+        row = found.get(tier, Counter())
+        expected = {"accepted": accepted[tier], "duplicate": duplicates[tier], "received": said[tier, "received"]}
+        shown = {name: row[name] for name in expected}
+        if shown != expected:
+            yield Violation("I4", f"A3 shows {shown} for {tier}, and the log says {expected}")
+
+
+def _a3(world: World) -> Mapping[str, Counter[str]]:
+    document: dict[str, Any] = world.gate.get("/v1/answers/A3?by=tier", world.auditor)
+    sums: dict[str, Counter[str]] = {}
+    for row in document["rows"]:
+        sums[row["tier"]] = Counter({name: value for name, value in row.items() if isinstance(value, int)})
+    return sums

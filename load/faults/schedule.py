@@ -1,0 +1,39 @@
+"""Which faults there are for which kind of log, and how often each comes."""
+
+from collections.abc import Sequence
+
+from load.faults import injections as common
+from load.faults import storage_faults as storage
+from load.faults.broker_faults import BROKERS
+from load.faults.injections import FOLLOWER_POINTS, GATE_POINTS, NETWORK, SEAL_POINTS, Injection, network
+
+ANY_LOG: Sequence[Injection] = (
+    Injection("gate killed", common.killed, weight=2),
+    Injection("gate killed at a failpoint", common.killed_at_failpoint, weight=4, failpoints=GATE_POINTS),
+    Injection("follower killed at a failpoint", common.killed_at_failpoint, weight=2, failpoints=FOLLOWER_POINTS),
+    Injection("killed while sealing", common.killed_while_sealing, weight=2, failpoints=SEAL_POINTS),
+    Injection("gate paused", common.paused, weight=2),
+    Injection("told to stop", common.told_to_stop, weight=2),
+    Injection("clock steps back", common.clock_steps_back, weight=2),
+    Injection("policy broken", common.policy_broken),
+    Injection("policy changed", common.policy_changed, weight=2),
+    Injection("poison in the log", storage.poison),
+    *(network(name) for name in NETWORK),
+)
+
+ON_A_DISK: Sequence[Injection] = (
+    Injection("disk full", storage.disk_full, weight=3),
+    Injection("tail of the log torn", storage.tail_torn, weight=2),
+)
+
+TRACED: Sequence[Injection] = (Injection("syncs fail", storage.syncs_fail, weight=3),)
+
+
+def embedded_injections() -> Sequence[Injection]:
+    """The faults of a gate on the embedded log, as far as this machine can make them."""
+    return (*ANY_LOG, *ON_A_DISK, *(TRACED if storage.can_fail_syncs() else ()))
+
+
+def kafka_injections() -> Sequence[Injection]:
+    """The faults of a gate on Kafka: those of any log, and those of brokers."""
+    return (*ANY_LOG, *BROKERS)

@@ -1,0 +1,205 @@
+"""Whether what the product has is what clients were told: the invariants, as pure functions over both.
+
+    I1  every 202 is in the log, and in the rollups exactly once
+    I2  what was only ever refused is nowhere; what is in doubt is there at most once
+    I4  received = accepted + rejected + in doubt, in the records of every gate that ended in good order
+    I5  the rollups are the plain fold over the reports in the log, as their senders made them
+
+Two more are looked at where they happen: I3 (`leaked.py`), I6 and I7 (`rounds.py`).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from load.faults.evidence import Cell, InLog, InRollups, Span
+from load.faults.told import Standing, Told
+
+Kind = Literal["lost", "counted twice", "leaked", "other"]
+RECEIVED, ACCEPTED, IN_DOUBT = "received", "accepted", "in_doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """An invariant that does not hold: which, in how many cases, and of what kind for the last line of a run."""
+
+    invariant: str
+    said: str
+    kind: Kind = "other"
+    cases: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """How the gates of a data directory have ended so far: by SIGTERM with exit code 0, and by SIGKILL."""
+
+    stopped: int
+    killed: int
+
+
+def log_violations(told: Told, log: InLog) -> Iterator[Violation]:
+    """I1 and I2 of the log."""
+    lost = [tries for tries in told.standing(Standing.ACCEPTED) if not log.stored[tries.made.report_id]]
+    if lost:
+        yield Violation("I1", f"{len(lost)} reports were answered with 202 and are not in the log", "lost", len(lost))
+    short = [
+        tries for tries in told.standing(Standing.ACCEPTED) if 0 < log.stored[tries.made.report_id] < tries.accepted
+    ]
+    if short:
+        yield Violation("I1", f"{len(short)} reports are in the log less often than they got a 202", "lost", len(short))
+    refused = [tries for tries in told.standing(Standing.REFUSED) if log.stored[tries.made.report_id]]
+    if refused:
+        yield Violation("I2", f"{len(refused)} reports were only ever refused and are in the log")
+    unheard = log.stored.keys() - told.reports.keys()
+    if unheard:
+        yield Violation("I2", f"{len(unheard)} reports are in the log that nobody posted")
+    often = [
+        tries for tries in told.reports.values() if log.stored[tries.made.report_id] > tries.accepted + tries.doubtful
+    ]
+    if often:
+        yield Violation("I2", f"{len(often)} reports are in the log more often than they were taken", cases=len(often))
+    yield from _content_violations(told, log)
+
+
+def _content_violations(told: Told, log: InLog) -> Iterator[Violation]:
+    other = [key for key, tasks in log.tasks.items() if key in told.reports and tasks != told.reports[key].made.tasks]
+    if other or log.differing:
+        yield Violation("I5", f"{len(other) + log.differing} entries of the log do not say what was posted")
+    elsewhere = [key for key, tier in log.tiers.items() if key in told.reports and tier != told.reports[key].made.tier]
+    if elsewhere:
+        yield Violation("I5", f"{len(elsewhere)} reports are in the log of another tier")
+
+
+def fold(told: Told, log: InLog) -> tuple[Mapping[Cell, int], Counter[str], Counter[str]]:
+    """What the rollups have to hold: tasks by cell, reports by tier, duplicates by tier, added up one by one."""
+    tasks: dict[Cell, int] = defaultdict(int)
+    accepted: Counter[str] = Counter()
+    duplicates: Counter[str] = Counter()
+    for key, times in log.stored.items():
+        tries = told.reports.get(key)
+        if tries is None:
+            continue
+        made = tries.made
+        accepted[made.tier] += 1
+        duplicates[made.tier] += times - 1
+        for route, number in made.tasks.items():
+            tasks[made.hour, made.tier, route] += number
+    return tasks, accepted, duplicates
+
+
+def rollup_violations(told: Told, log: InLog, rollups: InRollups, *, poison: int) -> Iterator[Violation]:
+    """I1, I2 and I5 of the rollups; `poison` is how many records were written by hand that nobody can read."""
+    tasks, accepted, duplicates = fold(told, log)
+    for tier in sorted(accepted.keys() | rollups.accepted.keys()):
+        has_to, has = accepted[tier], rollups.accepted.get(tier, 0)
+        if has < has_to:
+            yield Violation("I1", f"{tier}: {has_to - has} reports of the log are not counted", "lost", has_to - has)
+        if has > has_to:
+            said = f"{tier}: {has - has_to} reports are counted that the log does not have, or counted twice"
+            yield Violation("I1", said, "counted twice", has - has_to)
+        twice, counted = duplicates[tier], rollups.duplicates.get(tier, 0)
+        if twice != counted:
+            yield Violation("I4", f"{tier}: {twice} duplicates are in the log, and {counted} are counted")
+    yield from _sum_violations(tasks, rollups.tasks)
+    if rollups.ids != sum(accepted.values()):
+        yield Violation("I5", f"{rollups.ids} ids were seen, of {sum(accepted.values())} reports")
+    if rollups.parked != log.unreadable or log.unreadable != poison:
+        said = (
+            f"{poison} records were written that nobody can read; {log.unreadable} are found, {rollups.parked} parked"
+        )
+        yield Violation("I5", said)
+
+
+def _sum_violations(expected: Mapping[Cell, int], found: Mapping[Cell, int]) -> Iterator[Violation]:
+    """Cells of zero tasks may be left out on either side."""
+    wrong = [cell for cell in expected.keys() | found.keys() if expected.get(cell, 0) != found.get(cell, 0)]
+    if wrong:
+        less = sum(max(0, expected.get(cell, 0) - found.get(cell, 0)) for cell in wrong)
+        more = sum(max(0, found.get(cell, 0) - expected.get(cell, 0)) for cell in wrong)
+        kind: Kind = "lost" if less else "counted twice"
+        yield Violation("I5", f"{len(wrong)} cells are no fold: {less} tasks too few, {more} too many", kind)
+
+
+def newest_spans(spans: list[Span]) -> Mapping[str, Mapping[int, Span]]:
+    """The records of each gate by number; of several of one number the one that tells of the longest time."""
+    series: dict[str, dict[int, Span]] = defaultdict(dict)
+    for span in spans:
+        before = series[span.gate].get(span.sequence)
+        if before is None or span.to_time >= before.to_time:
+            series[span.gate][span.sequence] = span
+    return series
+
+
+def ledger_violations(log: InLog, processes: Processes) -> Iterator[Violation]:
+    """I4 of the gates' own records: whole series, balanced where they ended, and no more accepted than stored."""
+    series = newest_spans(log.spans)
+    ended = [records for records in series.values() if any(span.final for span in records.values())]
+    if len(ended) != processes.stopped:
+        yield Violation("I4", f"{processes.stopped} gates ended in good order, and {len(ended)} said so")
+    gaps = sum(set(records) != set(range(len(records))) for records in series.values())
+    if gaps:
+        yield Violation("I4", f"the series of {gaps} gates have gaps inside")
+    for records in ended:
+        for tier, (received, rest) in sorted(_balance(records.values()).items()):
+            if received != rest:
+                yield Violation("I4", f"{tier}: a gate received {received} reports and accounts for {rest}")
+    yield from _stored_violations(log, processes)
+
+
+def _balance(spans: Iterable[Span]) -> Mapping[str, tuple[int, int]]:
+    """By tier: how many reports were received, and of how many it is said what became of them."""
+    received: Counter[str] = Counter()
+    rest: Counter[str] = Counter()
+    for span in spans:
+        for (tier, outcome), number in span.counts.items():
+            (received if outcome == RECEIVED else rest)[tier] += number
+    return {tier: (received[tier], rest[tier]) for tier in received.keys() | rest.keys()}
+
+
+def ledger_totals(log: InLog) -> Counter[tuple[str, str]]:
+    """What all gates together say, by (tier, outcome)."""
+    said: Counter[tuple[str, str]] = Counter()
+    for records in newest_spans(log.spans).values():
+        for span in records.values():
+            said.update(span.counts)
+    return said
+
+
+def _stored_violations(log: InLog, processes: Processes) -> Iterator[Violation]:
+    said = ledger_totals(log)
+    stored: Counter[str] = Counter()
+    for key, times in log.stored.items():
+        stored[log.tiers[key]] += times
+    for tier, number in stored.items():
+        accepted, doubtful = said[tier, ACCEPTED], said[tier, IN_DOUBT]
+        if accepted > number:
+            yield Violation("I4", f"{tier}: gates accepted {accepted} reports, and {number} are stored")
+        # The last second of a killed gate is in nobody's record: that is the gap.
+        if not processes.killed and number > accepted + doubtful:
+            yield Violation(
+                "I4", f"{tier}: {number} reports are stored, of {accepted} accepted and {doubtful} in doubt"
+            )
+
+
+def living_violations(metrics: str) -> Iterator[Violation]:
+    """I4 of a gate that is idle: what it received is what it accounts for, in its own metrics."""
+    received: Counter[str] = Counter()
+    rest: Counter[str] = Counter()
+    for name, _, value in (line.rpartition(" ") for line in metrics.splitlines()):
+        if name.startswith("tidegate_gate_received_total{"):
+            received[_label(name, "tier")] += int(float(value))
+        elif name.startswith("tidegate_gate_reports_total{"):
+            rest[_label(name, "tier")] += int(float(value))
+    if not received:
+        yield Violation("I4", "the gate's metrics do not say what it received")
+    for tier in sorted(received.keys() | rest.keys()):
+        if received[tier] != rest[tier]:
+            yield Violation("I4", f"{tier}: the gate received {received[tier]} and accounts for {rest[tier]}")
+
+
+def _label(sample: str, name: str) -> str:
+    return sample.partition(f'{name}="')[2].partition('"')[0]
