@@ -17,6 +17,7 @@ from load.children import ChildFailedError
 from load.client import BadAnswerError
 from load.comparison import FULL, QUICK, Comparison, Size
 from load.follower_part import FOLLOWER_FULL, FOLLOWER_QUICK, FollowerSize, measure_follower
+from load.kafka_part import KAFKA_FULL, KAFKA_QUICK, KafkaSize, measure_kafka
 from load.part import Part, document, missed, show
 from load.processes import Cores, ServerFailedError, choose_cores
 
@@ -31,10 +32,11 @@ class Sizes:
     gate: Size
     follower: FollowerSize
     answers: AnswersSize
+    kafka: KafkaSize
 
 
-EVERYTHING = Sizes(FULL, FOLLOWER_FULL, ANSWERS_FULL)
-A_LITTLE = Sizes(QUICK, FOLLOWER_QUICK, ANSWERS_QUICK)
+EVERYTHING = Sizes(FULL, FOLLOWER_FULL, ANSWERS_FULL, KAFKA_FULL)
+A_LITTLE = Sizes(QUICK, FOLLOWER_QUICK, ANSWERS_QUICK, KAFKA_QUICK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,16 @@ class Bench:
         """Answers over ninety days."""
         return measure_answers(self.sizes.answers, seed=self.seed, cores=self.cores, folder=self.folder, progress=_say)
 
+    def kafka(self) -> Part:
+        """Gate and follower on a Kafka of its own, beside the embedded log."""
+        return measure_kafka(self.sizes.kafka, seed=self.seed, cores=self.cores, folder=self.folder, progress=_say)
+
 
 PARTS: Mapping[str, Callable[[Bench], Part]] = {
     "gate": Bench.gate,
     "follower": Bench.follower,
     "answers": Bench.answers,
+    "kafka": Bench.kafka,
 }
 
 
@@ -101,6 +108,8 @@ def main(seed: int, chosen: Sequence[str], sizes: object, folder: Path | None, a
               and publication, over fleets of 2,000 devices; about four minutes
     answers   time and memory of answers over ninety days of such a fleet, at
               one and ten times the cells; about three minutes
+    kafka     gate and follower on a Kafka that it starts itself, each beside
+              the embedded log; needs Java 17 and Maven; about five minutes
 
     What is measured runs on one core, whatever drives it on another. Progress goes to stderr, figures to stdout.
     docs/measurements.md says what the figures mean.

@@ -14,7 +14,9 @@ from random import Random
 
 from ingest.clock import SystemClock
 from ingest.json_reports import Message
-from ingest.log.embedded import EmbeddedLog
+from ingest.log.embedded import EmbeddedLog, EmbeddedLogReader
+from ingest.log.kafka.connection import KafkaConnection
+from ingest.log.kafka.log import KafkaLog
 from ingest.operator_documents import FILE_NAME as OPERATOR_FILE
 from ingest.operator_documents import OperatorDocuments
 from ingest.pipeline import AVRO, Rules, Submission, strip_message
@@ -95,3 +97,17 @@ async def _append(directory: Path, entries: Sequence[Entry], catalogue: Catalogu
             await log.append(entries[at : at + APPENDED_AT_ONCE])
     finally:
         await log.close()
+
+
+async def copy_to_kafka(data: Path, connection: KafkaConnection, *, topic_prefix: str) -> None:
+    """Append every entry of the log in `data` to topics that are there already; raises `LogUnavailable`, `InDoubt`."""
+    source, target = EmbeddedLogReader(data / LOG_NAME), KafkaLog(connection, topic_prefix=topic_prefix)
+    try:
+        for partition in await source.partitions():
+            after = -1
+            while found := await source.read(partition, after=after, limit=APPENDED_AT_ONCE):
+                await target.append([stored.entry for stored in found])
+                after = found[-1].offset
+    finally:
+        await target.close()
+        await source.close()

@@ -1,15 +1,16 @@
-"""`python -m load.follow_once DATA END`: the follower over a whole log, then a publication; prints what both took.
+"""`python -m load.follow_once DATA END [BOOTSTRAP PREFIX]`: the follower over a whole log, then a publication.
 
-For `load.follower_part`, in a process of its own. What runs is the follower and the publication of `tidegate serve`.
-`DATA` is what `load.fleet_log` made, `END` the end of its days. The stages are told apart by putting a stopwatch around
-the functions that they begin with, a few calls a batch, so that being watched costs nothing.
+Prints what both took, for `load.follower_part`, in a process of its own. What runs is the follower and the publication
+of `tidegate serve`. `DATA` is what `load.fleet_log` made, `END` the end of its days; the log is the one in it, or the
+topics with `PREFIX` of the cluster at `BOOTSTRAP`. The stages are told apart by putting a stopwatch around the
+functions that they begin with, a few calls a batch, so that being watched costs nothing.
 """
 
 import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,17 @@ from aggregators.rebuild import PUBLISHED_NAME
 from aggregators.rollups import Rollups
 from aggregators.seal import Sealer
 from ingest.clock import SystemClock
+from ingest.log import LogReader
 from ingest.log.embedded import EmbeddedLogReader
+from ingest.log.kafka.connection import KafkaConnection
+from ingest.log.kafka.log import KafkaLogReader
 from ingest.operator_documents import FILE_NAME as OPERATOR_FILE
 from load.children import peak_bytes
 from load.fleet_log import LOG_NAME, ROLLUPS_NAME
 from load.stopwatch import Stopwatch
 from schemas.catalogue import load_catalogue
 
-LOG, DECODE, ARROW, SEEN = "read from the embedded log", "decode", "Arrow", "seen ids"
+LOG, DECODE, ARROW, SEEN = "read from the log", "decode", "Arrow", "seen ids"
 LOAD, TRANSACTION, SEAL = "load into DuckDB", "offsets and commit", "seal"
 REST = "everything else"
 STAGES = (LOG, DECODE, ARROW, SEEN, LOAD, TRANSACTION, SEAL, REST)
@@ -39,21 +43,17 @@ STAGES = (LOG, DECODE, ARROW, SEEN, LOAD, TRANSACTION, SEAL, REST)
 PATIENCE_SECONDS = 600.0
 
 
-async def follow_and_publish(data: Path, *, end_ms: int) -> dict[str, Any]:
+async def follow_and_publish(data: Path, reader: LogReader, *, end_ms: int) -> dict[str, Any]:
     """What both took, in seconds, bytes, reports and cells."""
-    async with _follower(data) as follower:
+    async with _follower(data, reader) as follower:
         return {"follower": await _follow(follower), "publication": await _publish(follower, data, end_ms=end_ms)}
 
 
 @asynccontextmanager
-async def _follower(data: Path) -> AsyncIterator[Follower]:
+async def _follower(data: Path, reader: LogReader) -> AsyncIterator[Follower]:
     tiers = load_catalogue().tiers
-    follower = Follower(
-        EmbeddedLogReader(data / LOG_NAME),
-        Rollups.open(data / ROLLUPS_NAME),
-        clock=SystemClock(),
-        tiers=lambda: tiers,
-    )
+    rollups = Rollups.open(data / ROLLUPS_NAME)
+    follower = Follower(reader, rollups, clock=SystemClock(), tiers=lambda: tiers)
     try:
         yield follower
     finally:
@@ -117,5 +117,17 @@ async def _publish(follower: Follower, data: Path, *, end_ms: int) -> dict[str, 
     }
 
 
+def _reader(data: Path, kafka: Sequence[str]) -> LogReader:
+    if not kafka:
+        return EmbeddedLogReader(data / LOG_NAME)
+    bootstrap, topic_prefix = kafka
+    return KafkaLogReader(KafkaConnection(bootstrap), topic_prefix=topic_prefix)
+
+
+def main(data: Path, end_ms: int, kafka: Sequence[str]) -> None:
+    """Measure, and print one JSON object."""
+    print(json.dumps(asyncio.run(follow_and_publish(data, _reader(data, kafka), end_ms=end_ms))))
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(follow_and_publish(Path(sys.argv[1]), end_ms=int(sys.argv[2])))))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

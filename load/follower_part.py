@@ -180,9 +180,12 @@ def _round(data: Path, *, devices: int, seed: int, core: int) -> FollowerRound:
     return found
 
 
-def follow_and_publish(data: Path, fleet: StoredFleet, *, core: int) -> FollowerRound:
-    """What `load.follow_once` says of the log in `data`; raises `ChildFailedError`."""
-    found = measured("load.follow_once", str(data), str(fleet.end_ms), core=core)
+def follow_and_publish(data: Path, fleet: StoredFleet, *kafka: str, core: int) -> FollowerRound:
+    """What `load.follow_once` says of the log in `data`, or in `kafka`: bootstrap and prefix of the topics.
+
+    Raises `ChildFailedError`.
+    """
+    found = measured("load.follow_once", str(data), str(fleet.end_ms), *kafka, core=core)
     counted, not_counted = found["follower"]["reports"], found["follower"]["not_counted"]
     if (counted, not_counted) != (fleet.reports, 0):
         raise ChildFailedError(

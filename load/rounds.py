@@ -13,6 +13,7 @@ Rules held here:
 import base64
 import json
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,10 +69,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One case in one round: CPU of the server in seconds a report, and what each answer took in seconds."""
+    """One case in one round: CPU of the server in seconds a report, what each answer took in seconds, reports/s."""
 
     cpu: float
     answers: Sequence[float]
+    a_second: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,11 @@ class Measured:
     def cpu(self) -> Spread:
         return Spread.of([sample.cpu for sample in self.samples]).scaled(MICROSECONDS)
 
+    @property
+    def a_second(self) -> Spread:
+        """Reports answered in a second by the clock, over all connections."""
+        return Spread.of([sample.a_second for sample in self.samples])
+
     def answer(self, quantile: float) -> Spread:
         """That quantile of the time to an answer, of each round."""
         return Spread.of([at_quantile(sample.answers, quantile) for sample in self.samples]).scaled(MILLISECONDS)
@@ -117,6 +124,7 @@ class Measured:
             "reports_a_request": self.case.batch,
             "connections": self.case.connections,
             "cpu_us_a_report": self.cpu.document(),
+            "reports_a_second": self.a_second.document(),
             "answer_ms": {"p50": self.answer(0.5).document(), "p99": self.answer(0.99).document()},
         }
 
@@ -149,9 +157,11 @@ async def post_once(case: Case, messages: Sequence[bytes]) -> Sample:
     requests = case.requests(messages)
     server = case.server
     async with connected(server.address, connections=case.connections) as client:
-        before = server.cpu_seconds()
+        reports = len(requests) * case.batch
+        began, before = time.perf_counter(), server.cpu_seconds()
         answers = await client.post_all(requests, accepted=case.batch)
-        return Sample((server.cpu_seconds() - before) / (len(requests) * case.batch), answers)
+        cpu, elapsed = server.cpu_seconds() - before, time.perf_counter() - began
+        return Sample(cpu / reports, answers, reports / elapsed)
 
 
 def one_message(messages: Sequence[bytes]) -> bytes:

@@ -30,7 +30,7 @@ from tidegate.child_gate import ChildGate, GateFailed, last_words, signals
 from tidegate.cli.answers_client import AnswersClient
 from tidegate.demo.outcome import Outcome
 from tidegate.demo.stage import PUBLISH_ON_REQUEST, Stage
-from tidegate.settings import LOG_DIRECTORY, ROLLUPS_DIRECTORY
+from tidegate.settings import ROLLUPS_DIRECTORY
 
 ROLLUPS_FILE = "rollups.duckdb"
 CONTROL = "vendor-large"
@@ -149,11 +149,11 @@ class Run:
 
     def _places(self) -> Iterator[tuple[str, Place]]:
         data = self.stage.data
-        yield "log", Place(asyncio.run(log_texts(data / LOG_DIRECTORY)), CONTROL)
+        yield "log", Place(asyncio.run(log_texts(self.stage.log.reader())), CONTROL)
         tables = database_texts(data / ROLLUPS_DIRECTORY / ROLLUPS_FILE)
         yield "rollups", Place(tables, CONTROL)
         yield "published Parquet", Place(parquet_texts(data / ROLLUPS_DIRECTORY), CONTROL)
-        for name, content in raw_files(data).items():
+        for name, content in {**raw_files(data), **self.stage.log.files()}.items():
             yield name, Place(content, None)
         yield "log lines", Place(self.stage.lines.read_text(encoding="utf-8"), "answers_ready")
         yield from self.outputs.items()

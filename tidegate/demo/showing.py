@@ -137,7 +137,7 @@ def next_steps(stage: Stage, url: str, report: Path) -> Mapping[str, Mapping[str
             "what was taken off, by field": ask("A1 --by field,action", "auditor"),
             "whether every report is accounted for": ask("A3 --by tier", "auditor"),
             "what happens to a field, tier by tier, and why": f"{program} policy explain managed device_id",
-            "what is stored": f"{program} log tail --data {data}",
+            "what is stored": f"{program} log tail {shlex.join(stage.log.where)}",
         },
     }
 

@@ -16,8 +16,10 @@ from ingest.operator_documents import OperatorDocuments
 from load.fleet.nouns import Fleet
 from schemas.catalogue import load_catalogue
 from tidegate.child_gate import ChildGate, child_gate, signals
+from tidegate.demo.logs import DemoLog, demo_log
 
 DAY_MS = 86_400_000
+DATA = "data"
 
 PUBLISH_ON_REQUEST = ("--publish-every-seconds", "0")
 """While the fleet posts, the demonstration says itself when to publish, so that it knows what may be shown."""
@@ -28,13 +30,14 @@ class Stage:
     """A directory that is removed at the end; `devices` are tokens by tier, `readers` by role."""
 
     directory: Path
+    log: DemoLog
     devices: Mapping[str, str]
     readers: Mapping[str, str]
 
     @property
     def data(self) -> Path:
         """The data directory of the product."""
-        return self.directory / "data"
+        return self.directory / DATA
 
     @property
     def lines(self) -> Path:
@@ -48,28 +51,32 @@ class Stage:
     @contextmanager
     def product(self, *more: str) -> Iterator[ChildGate]:
         """`tidegate serve` on a free port; raises `GateFailed`."""
-        with child_gate(self.data, stderr=self.lines, more=more) as product:
+        with child_gate(self.data, stderr=self.lines, more=[*self.log.options, *more]) as product:
             yield product
 
 
 @contextmanager
-def stage(fleet: Fleet) -> Iterator[Stage]:
-    """A stage for `fleet`, whose manifest and prices are in force from its first hour on."""
+def stage(fleet: Fleet, *, kafka: str | None) -> Iterator[Stage]:
+    """A stage for `fleet`, whose manifest and prices are in force from its first hour on; `kafka` as `demo_log`.
+
+    Raises `CannotDemonstrate`.
+    """
     directory = Path(tempfile.mkdtemp(prefix="tidegate-demo-"))
     try:
-        made = _prepared(directory, fleet)
-        for whose, token in {**made.devices, **made.readers}.items():
-            file = made.token_file(whose)
-            file.touch(mode=0o600)
-            file.write_text(token + "\n", encoding="ascii")
-        yield made
+        with demo_log(kafka, directory, directory / DATA) as log:
+            made = _prepared(directory, fleet, log)
+            for whose, token in {**made.devices, **made.readers}.items():
+                file = made.token_file(whose)
+                file.touch(mode=0o600)
+                file.write_text(token + "\n", encoding="ascii")
+            yield made
     finally:
         with signals(signal.SIG_IGN):  # an impatient second Ctrl-C must not leave half of it behind
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _prepared(directory: Path, fleet: Fleet) -> Stage:
-    clock, data = SystemClock(), directory / "data"
+def _prepared(directory: Path, fleet: Fleet, log: DemoLog) -> Stage:
+    clock, data = SystemClock(), directory / DATA
     with closing(TokenStore(data / TOKENS_FILE, clock)) as store:
         devices = {
             tier: store.new(tier=tier, kind="class", label="demo", lifetime_ms=DAY_MS).text
@@ -81,4 +88,4 @@ def _prepared(directory: Path, fleet: Fleet) -> Stage:
     with closing(OperatorDocuments(data / OPERATOR_FILE, clock)) as documents:
         documents.put("manifest", dict(fleet.manifest), fleet.start_ms)
         documents.put("prices", dict(fleet.prices), fleet.start_ms)
-    return Stage(directory, devices, readers)
+    return Stage(directory, log, devices, readers)

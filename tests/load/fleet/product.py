@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from aggregators.api import answers_router
+from aggregators.fence import Fence
 from aggregators.measure import Measure
 from aggregators.measures import load_measures
 from aggregators.publish import publish
@@ -82,7 +83,7 @@ class Product:
                 load_measures(),
                 tiers=CATALOGUE.tiers,
                 documents=self,
-                directory=self._directory / "published",
+                fence=Fence.claim(self._directory / "published"),
                 at=self.now_ms(),
                 closed_to=None,
                 complete_to=self.now_ms(),
