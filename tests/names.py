@@ -21,8 +21,19 @@ from schemas.avro_types import PRIVACY_CLASSES, Enumeration
 from schemas.catalogue import load_catalogue
 from schemas.output_schema import RESERVED_NAMES
 from schemas.report_schema import CONSENT_PURPOSES
-from schemas.tier import AdmissionPolicy, KnownNames, PseudonymPolicy, RecordPolicy, RefuseIfPresent, Rule, Tier
+from schemas.tier import (
+    AdmissionPolicy,
+    KnownNames,
+    PseudonymPolicy,
+    RecordPolicy,
+    RefuseIfPresent,
+    Rule,
+    Tier,
+    TopicPolicy,
+)
+from schemas.topics import topic_configs
 from tests.documents import ROOT
+from tests.real_kafka import BOOTSTRAP_VARIABLE, REQUIRE_VARIABLE
 from tidegate.cli import main
 from tidegate.settings import OTHER_VARIABLES, Settings, variable
 
@@ -35,7 +46,10 @@ PATTERNS = (
 )
 """What in backticks looks like a name of ours. A single plain word is any word, and is left alone."""
 
-PROMETHEUS_SUFFIXES = ("", "_total", "_bytes_sum", "_seconds", "_seconds_count", "_seconds_sum", "_seconds_bucket")
+PROMETHEUS_SUFFIXES = (
+    *("", "_total", "_bytes", "_bytes_sum"),
+    *("_seconds", "_seconds_total", "_seconds_count", "_seconds_sum", "_seconds_bucket"),
+)
 """What Prometheus puts behind a name: a unit and the part of a histogram."""
 
 
@@ -45,8 +59,9 @@ FOREIGN = (
     "service.instance.id",
     "deployment.environment.name",
     "parentbased_traceidratio",
+    "allow.everyone.if.no.acl.found",
 )
-"""Names of OpenTelemetry that a page explains."""
+"""Names of OpenTelemetry and of Kafka's brokers that a page explains."""
 
 OURS = frozenset({"schemas", "ingest", "aggregators", "tidegate", "load", "tests"})
 
@@ -60,7 +75,15 @@ def is_of_a_library(name: str) -> bool:
 @cache
 def known_names() -> frozenset[str]:
     """Every name of the product; a name that a page uses and that is not here is a mistake of the page."""
-    return frozenset({*_contracts(), *_gate(), *_telemetry(), *_measures(), *_command_line(), *_code(), *_files()})
+    product = {*_contracts(), *_gate(), *_telemetry(), *_measures(), *_command_line(), *_code(), *_files()}
+    return frozenset({*product, *_tests()})
+
+
+def _tests() -> Iterator[str]:
+    """What a test may ask for, and what says on which Kafka it runs."""
+    yield from (BOOTSTRAP_VARIABLE, REQUIRE_VARIABLE)
+    tree = ast.parse((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8"))
+    yield from (node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
 
 def _contracts() -> Iterator[str]:
@@ -72,8 +95,9 @@ def _contracts() -> Iterator[str]:
             if isinstance(field.type, Enumeration):
                 yield from field.type.symbols
     yield from (*catalogue.tiers, *PRIVACY_CLASSES, *RESERVED_NAMES, *CONSENT_PURPOSES, *get_args(KnownNames))
-    for model in (Tier, AdmissionPolicy, RecordPolicy, PseudonymPolicy, RefuseIfPresent):
+    for model in (Tier, AdmissionPolicy, RecordPolicy, PseudonymPolicy, TopicPolicy, RefuseIfPresent):
         yield from _keys(model)
+    yield from topic_configs(retention_ms=1, segment_ms=1, min_insync_replicas=1)
     for option in get_args(get_args(Rule)[0]):
         yield from _keys(get_args(option)[0])
 

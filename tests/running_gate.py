@@ -32,8 +32,9 @@ from ingest.clock import SystemClock
 from ingest.log.embedded import EmbeddedLogReader
 from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Entry
-from ingest.telemetry.outcomes import OUTCOMES_PREFIX, OUTCOMES_SCHEMA
+from ingest.telemetry.outcomes import OUTCOMES_FINGERPRINT, OUTCOMES_SCHEMA
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
+from schemas.framing import split
 from tidegate.settings import LOG_DIRECTORY
 
 PATIENCE_SECONDS = 30.0
@@ -172,10 +173,11 @@ class RunningGate:
         if entry.topic == SCHEMAS_TOPIC:
             document: dict[str, Any] = json.loads(entry.value)
             return document
-        outputs = {plan.message_prefix: plan.output_parsed for plan in self.catalogue.plans.values()}
-        outputs[OUTCOMES_PREFIX] = fastavro.parse_schema(OUTCOMES_SCHEMA)
-        body = io.BytesIO(entry.value)
-        value = fastavro.schemaless_reader(body, outputs[body.read(len(OUTCOMES_PREFIX))], None)
+        outputs = {plan.output_fingerprint: plan.output_parsed for plan in self.catalogue.plans.values()}
+        outputs[OUTCOMES_FINGERPRINT] = fastavro.parse_schema(OUTCOMES_SCHEMA)
+        fingerprint, body_at = split(entry.value)
+        body = io.BytesIO(entry.value[body_at:])
+        value = fastavro.schemaless_reader(body, outputs[fingerprint], None)
         assert isinstance(value, dict)
         assert not body.read(), "bytes are left over behind a value"
         return value
