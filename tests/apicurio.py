@@ -1,7 +1,7 @@
 """Apicurio Registry, a schema registry that nobody here wrote: started from Maven Central's archive, kept in memory.
 
 Its API under `/apis/ccompat/v7` is Confluent's. Karapace is not on PyPI, and Confluent's own registry not on Maven
-Central. The archive is 142 MB, so a test run does not fetch it unless TIDEGATE_REQUIRE_KAFKA=1 asks for everything.
+Central. The archive is 142 MB, so a test run does not fetch it unless REQUIRE_KAFKA=1 asks for everything.
 """
 
 import os

@@ -2,7 +2,7 @@
 
 In this order: the cluster named by KAFKA_BOOTSTRAP (host:port, plain text); a broker started by `load.broker`; where
 neither can be had, librdkafka's mock cluster, for tests marked `kafka("mock")`. A test marked `kafka` alone needs a
-real broker, and is skipped without. Under TIDEGATE_REQUIRE_KAFKA=1 both fail instead.
+real broker, and is skipped without. Under REQUIRE_KAFKA=1 both fail instead.
 """
 
 import os
@@ -19,7 +19,7 @@ from load.broker import NoBroker, jars
 from load.broker.distribution import java
 
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP"
-REQUIRE_VARIABLE = "TIDEGATE_REQUIRE_KAFKA"
+REQUIRE_VARIABLE = "REQUIRE_KAFKA"
 
 NOT_ON_KAFKA = "not on a real broker"
 """A property of a test's report: what became of it instead."""

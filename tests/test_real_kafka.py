@@ -22,16 +22,16 @@ def test_said_in_the_summary(tmp_path: Path, workers: str) -> None:
 
 
 def test_required(tmp_path: Path) -> None:
-    """Under TIDEGATE_REQUIRE_KAFKA=1 the same tests fail, and say what is missing."""
+    """Under REQUIRE_KAFKA=1 the same tests fail, and say what is missing."""
     code, said = run(tmp_path, "0", required="1")
     assert code == 1
     assert "4 errors" in said
-    assert "TIDEGATE_REQUIRE_KAFKA=1, and there is no real broker: there is no java on PATH" in said
+    assert "REQUIRE_KAFKA=1, and there is no real broker: there is no java on PATH" in said
 
 
 def run(empty: Path, workers: str, *, required: str) -> tuple[int, str]:
     """Exit code and output of pytest over one file, where no program is on PATH."""
-    surroundings = {"PATH": str(empty), "JAVA_HOME": "", "KAFKA_BOOTSTRAP": "", "TIDEGATE_REQUIRE_KAFKA": required}
+    surroundings = {"PATH": str(empty), "JAVA_HOME": "", "KAFKA_BOOTSTRAP": "", "REQUIRE_KAFKA": required}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", A_FILE_ON_KAFKA, "-n", workers, "-p", "no:cacheprovider"],
         env={**os.environ, **surroundings},
