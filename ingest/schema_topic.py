@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ingest.log import Log, LogReader
 from ingest.records import CONTROL_TOPIC, ID_HEADER, SCHEMAS_TOPIC, TOPIC_HEADER, schema_entry
@@ -74,6 +74,22 @@ def _schemas(catalogue: Catalogue) -> Iterator[StoredSchema]:
     yield from written(catalogue)
 
 
+@runtime_checkable
+class FindsByTopic(Protocol):
+    """A log that can look for the partitions of a topic without a look at all others, of which any may be away."""
+
+    async def partitions_of(self, topic: str) -> Sequence[Partition]:
+        """As `LogReader.partitions`, of `topic` alone."""
+        ...
+
+
+async def partitions_of(reader: LogReader, topic: str) -> Sequence[Partition]:
+    """The partitions of `topic` that hold, or held, an entry; sorted. Raises `LogUnavailable`."""
+    if isinstance(reader, FindsByTopic):
+        return await reader.partitions_of(topic)
+    return [partition for partition in await reader.partitions() if partition.topic == topic]
+
+
 class SchemaTopic:
     """What a log holds of schemas, read on from where the last look ended."""
 
@@ -84,9 +100,8 @@ class SchemaTopic:
     async def read_on(self) -> bool:
         """Read what is new; returns whether anything is. Raises `LogUnavailable`."""
         before = sum(map(len, self._found.values()))
-        for partition in await self._reader.partitions():
-            if partition.topic == SCHEMAS_TOPIC:
-                await self._read(self._found.setdefault(partition, []), partition)
+        for partition in await partitions_of(self._reader, SCHEMAS_TOPIC):
+            await self._read(self._found.setdefault(partition, []), partition)
         return sum(map(len, self._found.values())) > before
 
     async def _read(self, found: list[StoredEntry], partition: Partition) -> None:

@@ -3,12 +3,17 @@
 The REST API is Confluent's, which other registries offer too. The standard library's HTTP is enough
 (docs/adr/0015-framings.md). Everything is bounded: a call, all calls together, an answer. A redirect is refused, for it
 would carry the password to another host.
+
+The times of sockets bound a step of a call only, and a server that sends a byte now and then takes steps without end.
+So a call goes on in a thread of its own, which whoever waits for it leaves behind when the time is over.
 """
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any
@@ -24,6 +29,7 @@ ALL_SECONDS = 30.0
 """For the sixty-odd calls of a start; a registry on the same network answers each within milliseconds."""
 
 MAX_ANSWER = 1 << 20
+CHUNK = 1 << 16
 MAX_SAID = 300
 """Characters of a registry's own words that are passed on to the operator."""
 
@@ -55,9 +61,11 @@ class RegistryClient:
     def __init__(
         self, url: str, *, credentials: Credentials | None = None, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-            raise ValueError("the URL of a schema registry is http(s)://host[:port][/path], without user or query")
+        if not _is_base(url):
+            # The URL itself is not repeated: what is wrong with it may be that it holds a password.
+            raise ValueError(
+                "the URL of a schema registry is http(s)://host[:port][/path], without user, query or fragment"
+            )
         self.url = url.rstrip("/")
         self._headers = {"Content-Type": MEDIA_TYPE, "Accept": f"{MEDIA_TYPE}, application/json"} | _basic(credentials)
         self._monotonic = monotonic
@@ -68,45 +76,54 @@ class RegistryClient:
         deadline = self._monotonic() + ALL_SECONDS
         ids = []
         for subject, document in schemas:
-            if self._monotonic() > deadline:
-                raise RegistryFailed(f"it took more than {ALL_SECONDS:.0f} s for all schemas", fix=REACHABLE)
-            ids.append(self._registered(subject, document))
+            ids.append(self._registered(subject, document, deadline))
         return ids
 
-    def _registered(self, subject: str, document: SchemaDocument) -> int:
+    def _registered(self, subject: str, document: SchemaDocument, deadline: float) -> int:
         """The id of a schema in `subject`, which is registered there first unless it is already."""
         body = {"schema": json.dumps(document)}
         place = f"/subjects/{quote(subject, safe='')}"
-        found = self._call("POST", place, body)
+        found = self._call("POST", place, body, deadline=deadline)
         if found is None:
-            found = self._call("POST", f"{place}/versions", body)
+            found = self._call("POST", f"{place}/versions", body, deadline=deadline)
         schema_id = _id_of(found, subject)
-        self._require_same(schema_id, document, subject)
+        # Read back as a consumer will: another schema would make every value unreadable for it.
+        answer = self._call("GET", f"/schemas/ids/{schema_id}", None, deadline=deadline)
+        _require_same(answer, schema_id, document, subject)
         return schema_id
 
-    def _require_same(self, schema_id: int, document: SchemaDocument, subject: str) -> None:
-        """Read the schema back as a consumer will; another one would make every value unreadable for it."""
-        answer = self._call("GET", f"/schemas/ids/{schema_id}", None)
-        try:
-            same = crc_64_avro(json.loads((answer or {})["schema"])) == crc_64_avro(document)
-        except Exception:  # noqa: BLE001  # whatever it holds instead of a schema, it is not the one
-            same = False
-        if not same:
-            problem = f"it gives id {schema_id} for {subject}, and another schema than that under this id"
-            raise RegistryFailed(problem, fix="look what stands between the gate and the registry")
-
-    def _call(self, method: str, path: str, body: Any) -> Any:
+    def _call(self, method: str, path: str, body: Any, *, deadline: float) -> Any:
         """The JSON document of an answer; None where there is no such subject, version or schema."""
+        seconds = min(CALL_SECONDS, deadline - self._monotonic())
+        if seconds <= 0:
+            raise RegistryFailed(f"it took more than {ALL_SECONDS:.0f} s for all schemas", fix=REACHABLE)
+        answered: Future[Any] = Future()
+
+        def call() -> None:
+            try:
+                answered.set_result(self._answer(method, path, body, seconds=seconds))
+            except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+                answered.set_exception(error)
+
+        threading.Thread(target=call, name="registry call", daemon=True).start()
+        try:
+            return answered.result(seconds)
+        except TimeoutError:
+            raise RegistryFailed(f"cannot be reached: no whole answer within {seconds:.3g} s", fix=REACHABLE) from None
+
+    def _answer(self, method: str, path: str, body: Any, *, seconds: float) -> Any:
+        """As `_call`, with that time for each step."""
+        ends = time.monotonic() + seconds
         data = None if body is None else json.dumps(body).encode()
         request = Request(self.url + path, data, self._headers, method=method)  # noqa: S310  # http(s), see above
         try:
-            with self._opener.open(request, timeout=CALL_SECONDS) as answer:
-                return json.loads(answer.read(MAX_ANSWER))
+            with self._opener.open(request, timeout=seconds) as answer:
+                return json.loads(_read(answer, ends))
         except HTTPError as error:
             with error:
                 if error.code == NOT_THERE and method == "POST" and not path.endswith("/versions"):
                     return None
-                raise _refused(error, path) from None
+                raise _refused(error, path, ends) from None
         except (OSError, HTTPException) as error:
             raise RegistryFailed(f"cannot be reached: {_reason(error)}", fix=REACHABLE) from None
         except ValueError:  # it carries what was answered
@@ -119,6 +136,36 @@ REACHABLE = "check schema_registry, and that the registry answers; then start ag
 class _NoRedirect(HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
+
+
+def _is_base(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # a port, or brackets, that are none; it repeats them
+        return False
+    known = parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
+    return known and not any(sign in url for sign in "?#") and "@" not in parts.netloc
+
+
+def _require_same(answer: Any, schema_id: int, document: SchemaDocument, subject: str) -> None:
+    try:
+        same = crc_64_avro(json.loads((answer or {})["schema"])) == crc_64_avro(document)
+    except Exception:  # noqa: BLE001  # whatever it holds instead of a schema, it is not the one
+        same = False
+    if not same:
+        problem = f"it gives id {schema_id} for {subject}, and another schema than that under this id"
+        raise RegistryFailed(problem, fix="look what stands between the gate and the registry")
+
+
+def _read(answer: Any, ends: float) -> bytes:
+    """At most `MAX_ANSWER` bytes; raises `TimeoutError` when the time is over and it goes on."""
+    found = bytearray()
+    while len(found) < MAX_ANSWER and (part := answer.read1(min(CHUNK, MAX_ANSWER - len(found)))):
+        found += part
+        if time.monotonic() > ends:
+            raise TimeoutError
+    return bytes(found)
 
 
 def _basic(credentials: Credentials | None) -> dict[str, str]:
@@ -137,20 +184,20 @@ def _id_of(answer: Any, subject: str) -> int:
     return int(schema_id)  # type: ignore[arg-type]  # as above
 
 
-def _refused(error: HTTPError, path: str) -> RegistryFailed:
+def _refused(error: HTTPError, path: str, ends: float) -> RegistryFailed:
     fixes = {
         401: "check schema_registry_username and schema_registry_password_file",
         403: "let this user register schemas under tidegate's subjects, or register them beforehand",
         409: "the subject holds a schema that ours is not compatible with: see who else registers there",
     }
-    said = _said(error)
+    said = _said(error, ends)
     return RegistryFailed(f"{path} was refused with {error.code}{said}", fix=fixes.get(error.code, REACHABLE))
 
 
-def _said(error: HTTPError) -> str:
+def _said(error: HTTPError, ends: float) -> str:
     """The registry's own words, on one line and not too many."""
     try:
-        message = str(json.loads(error.read(MAX_ANSWER))["message"])
+        message = str(json.loads(_read(error, ends))["message"])
     except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return ""
     return ": " + "".join(character if character.isprintable() else " " for character in message[:MAX_SAID])

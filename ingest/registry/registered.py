@@ -7,6 +7,7 @@ well, unless a registry gave those to another one.
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +23,8 @@ LOOK_SECONDS = 1.0
 """How old an answer may be. A look at a topic that has nothing new is two reads of the log."""
 
 LOOK_FOR_MISSING_SECONDS = 0.1
-"""The same where something was not found: another gate may have appended it with its first record."""
+"""The same where something was not found: another gate may have appended it with its first record. Twice as long after
+each such look in vain, up to `LOOK_SECONDS`: strangers may ask for what is nowhere as often as they like."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +81,32 @@ class RegisteredView:
         self._topic_prefix = topic_prefix
         self._looking = asyncio.Lock()
         self._looked: float | None = None
-        self._now = Registered({}, {})
+        self._early = LOOK_FOR_MISSING_SECONDS
+        self._now: Registered | None = None
 
     async def now(self, *, within: float = LOOK_SECONDS) -> Registered:
         """What the log held at most `within` seconds ago; what it held before where it cannot be read.
 
-        Raises `LogUnavailable` if it could never be read.
+        Looks in vain make it more than `within`, but not more than `LOOK_SECONDS`. Raises `LogUnavailable` if the log
+        could never be read.
         """
         async with self._looking:
-            if self._looked is None or self._clock.monotonic() - self._looked > within:
-                await self._look()
-        return self._now
+            age = math.inf if self._looked is None else self._clock.monotonic() - self._looked
+            if age > (LOOK_FOR_MISSING_SECONDS if self._now is None else max(within, self._early)):
+                await self._look(early=age <= LOOK_SECONDS)
+            if self._now is None:
+                raise LogUnavailable("the schemas of the log cannot be read")
+            return self._now
 
-    async def _look(self) -> None:
+    async def _look(self, *, early: bool) -> None:
         try:
-            if await self._topic.read_on():
+            new = await self._topic.read_on()
+            if new or self._now is None:
                 self._now = registered(self._topic.schemas(), topic_prefix=self._topic_prefix)
         except LogUnavailable:
-            if self._looked is None:
-                raise
+            new = False
+        # Also after a failure, which may have taken seconds: whoever waited meanwhile is answered at once.
         self._looked = self._clock.monotonic()
+        factor = 2 if early else 0.5
+        self._early = LOOK_FOR_MISSING_SECONDS if new else self._early * factor
+        self._early = min(max(self._early, LOOK_FOR_MISSING_SECONDS), LOOK_SECONDS)

@@ -6,11 +6,12 @@ aiokafka asks for topics by name once it was told of one, and in that request le
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from typing import Any
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -30,8 +31,11 @@ METADATA_SECONDS = 30.0
 
 BACKOFF_SECONDS = 0.1
 
-CONNECT_SECONDS = 8.0
+CONNECT_SECONDS = 7.5
 """How long it may take until a cluster is known; a gate that cannot start says so within 10 s."""
+
+DIAGNOSIS_SECONDS = 1.0
+"""How long it may take to find out why it is not; both together are shorter than whoever waits for them does."""
 
 TIMES = {
     "request_timeout_ms": round(REQUEST_SECONDS * 1000),
@@ -39,8 +43,6 @@ TIMES = {
     "retry_backoff_ms": round(BACKOFF_SECONDS * 1000),
 }
 """Arguments of any aiokafka client."""
-
-DIAGNOSIS_MS = 1000
 
 TROUBLES: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLError, "it does not speak TLS as it should"),
@@ -53,11 +55,20 @@ TROUBLES: tuple[tuple[type[Exception], str], ...] = (
 )
 """What is said of an error where its own words would say less, or repeat what nobody should read."""
 
+NO_METADATA = "no broker says which topics there are"
 APPLY = "make topics with `tidegate topics apply`"
 
 
 def connection_arguments(connection: KafkaConnection) -> dict[str, Any]:
-    """`KafkaConnection.arguments`; a file that has become unusable since it was checked is `LogUnavailable`."""
+    """`KafkaConnection.arguments`; a file that has become unusable since it was checked is `LogUnavailable`.
+
+    Also has aiokafka say nothing by itself: it logs every attempt, a dozen a second while a broker is away, and what
+    comes of it is ours to tell.
+    """
+    logger = logging.getLogger("aiokafka")
+    if logger.propagate:
+        logger.propagate = False
+        logger.addHandler(logging.NullHandler())  # else Python writes warnings that nobody handles to stderr
     try:
         return connection.arguments()
     except BadConnection as error:
@@ -81,9 +92,18 @@ async def connected_client(connection: KafkaConnection) -> AIOKafkaClient:
 
 
 async def learn_topics(client: AIOKafkaClient) -> None:
-    """Ask the cluster for all its topics and leaders; raises `LogUnavailable`."""
+    """Ask the cluster for all its topics and leaders, now; raises `LogUnavailable`."""
+    # While a request is under way aiokafka asks for nothing else, and that one may have been answered before this call.
+    under_way = client._md_update_fut  # noqa: SLF001  # it has no other way to see it
+    if under_way is not None and not await asyncio.shield(under_way):
+        raise LogUnavailable(NO_METADATA)
     if not await client.force_metadata_update():
-        raise LogUnavailable("no broker says which topics there are")
+        raise LogUnavailable(NO_METADATA)
+
+
+def connection_to(client: AIOKafkaClient, node: int) -> Any:
+    """The connection that requests to a broker go by now; another object after each time that it broke. Or None."""
+    return client._conns.get((node, ConnectionGroup.DEFAULT))  # noqa: SLF001  # as above
 
 
 async def end_client(client: AIOKafkaClient) -> None:
@@ -105,18 +125,21 @@ async def why_not_connected(connection: KafkaConnection) -> str:
     """What a person can do something about: aiokafka itself says no more than that there is no connection."""
     arguments = connection_arguments(connection)
     addresses = arguments.pop("bootstrap_servers")
-    reasons = [f"{address}: {await _trouble(address, arguments)}" for address in addresses]
+    troubles = await asyncio.gather(*(_trouble(address, arguments) for address in addresses))
+    reasons = [f"{address}: {trouble}" for address, trouble in zip(addresses, troubles, strict=True)]
     return f"no broker could be used ({'; '.join(reasons)}); check the kafka settings"
 
 
 async def _trouble(address: str, arguments: dict[str, Any]) -> str:
     host, _, port = address.rpartition(":")
     try:
-        connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=DIAGNOSIS_MS, **arguments)
+        # Each step of connecting has the time of a request, so there is a time for all of them.
+        async with asyncio.timeout(DIAGNOSIS_SECONDS):
+            connection = await create_conn(host.strip("[]"), int(port), **arguments)
+            await connection.close()
     except ssl.SSLCertVerificationError as error:
         return f"its certificate was not accepted, {error.verify_message}"
     except (KafkaError, OSError) as error:
         said = next((said for kind, said in TROUBLES if isinstance(error, kind)), None)
         return said or getattr(error, "strerror", None) or type(error).__name__
-    await connection.close()
     return "it let us in, but the cluster did not say in time what it holds"

@@ -20,6 +20,7 @@ from ingest.log.kafka.producers import Producers
 from ingest.log.kafka.reader import KafkaLogReader
 from ingest.records import probe_entry
 from ingest.report import Entry, Extent, Partition, Position, StoredEntry
+from ingest.schema_topic import partitions_of
 from ingest.topics.wanted import PROBE_TOPIC
 
 __all__ = ["AppendLimits", "KafkaConnection", "KafkaLog", "KafkaLogReader"]
@@ -80,6 +81,10 @@ class KafkaLog:
     async def partitions(self) -> Sequence[Partition]:
         """As `LogReader.partitions`."""
         return await self._reader.partitions()
+
+    async def partitions_of(self, topic: str) -> Sequence[Partition]:
+        """As `FindsByTopic.partitions_of`."""
+        return await partitions_of(self._reader, topic)
 
     async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
         """As `LogReader.read`."""

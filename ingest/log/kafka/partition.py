@@ -95,17 +95,18 @@ class Part:
         return Piece(self.call, self.indexes[self.taken :])
 
     def move(self, batch: Batch) -> Piece:
-        """As many of the next entries as `batch` takes."""
-        begin, entries = self.taken, self.call.entries
+        """As many of the next entries as `batch` takes; none of them are taken if it raises."""
+        begin = end = self.taken
         for index in self.indexes[begin:]:
-            entry = entries[index]
+            entry = self.call.entries[index]
             if (
                 batch.append(timestamp=entry.timestamp, key=entry.key, value=entry.value, headers=list(entry.headers))
                 is None
             ):
                 break
-            self.taken += 1
-        return Piece(self.call, self.indexes[begin : self.taken])
+            end += 1
+        self.taken = end
+        return Piece(self.call, self.indexes[begin:end])
 
 
 class Load:
@@ -170,11 +171,11 @@ class PartitionWriter:
 
     async def _write_next(self, producer: Producer) -> None:
         batch = producer.create_batch()
-        pieces = self._moved_into(batch)
-        if not pieces:
-            return
+        pieces: list[Piece] = []
         try:
-            await self._write(producer, batch, pieces)
+            self._move_into(batch, pieces)
+            if pieces:
+                await self._write(producer, batch, pieces)
         except Exception as error:  # noqa: BLE001  # a fault of ours too is raised in the callers, and this goes on
             for call, _ in pieces:
                 call.fail(error)
@@ -212,20 +213,33 @@ class PartitionWriter:
                     call.at_large -= len(indexes)
             raise
 
-    def _moved_into(self, batch: Batch) -> list[Piece]:
-        """Fill `batch` with what waits, leaving out whoever was answered meanwhile."""
-        pieces = []
+    def _move_into(self, batch: Batch, pieces: list[Piece]) -> None:
+        """Fill `batch` with what waits, leaving out whoever was answered meanwhile; what went into it are `pieces`.
+
+        What raises because of an entry takes all that is in the batch with it: nothing can be taken out again.
+        """
         while self._waiting:
             part = self._waiting[0]
             if not part.call.answer.done():
-                piece = part.move(batch)
+                try:
+                    piece = part.move(batch)
+                except Exception:  # whatever it was, it is raised on once nothing is held any more
+                    self._give_up(part, pieces)
+                    raise
                 if piece.indexes:
                     pieces.append(piece)
                 if part.taken < len(part.indexes):
                     break
             self._waiting.popleft()
             self._drop(part)
-        return pieces
+
+    def _give_up(self, culprit: Part, pieces: list[Piece]) -> None:
+        """Hold neither `pieces` any more nor what is left of `culprit`, and let its call be told as theirs are."""
+        self._waiting.remove(culprit)
+        self._drop(culprit)
+        for piece in pieces:
+            self._load.release(piece)
+        pieces.append(Piece(culprit.call, ()))
 
     def _refuse_waiting(self, error: Exception) -> None:
         while self._waiting:

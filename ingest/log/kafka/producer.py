@@ -175,7 +175,8 @@ class AiokafkaProducer:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=patience)
         for answer in tuple(self._under_way):
-            answer.set_exception(InDoubt("the producer was stopped"))
+            if not answer.done():  # else it was confirmed in the same moment
+                answer.set_exception(InDoubt("the producer was stopped"))
         await self._end()
 
     @property

@@ -266,12 +266,31 @@ async def test_another_gates_schema_is_seen(client: httpx.AsyncClient, log: Coun
     assert log.looks == 3
 
 
+async def test_strangers_cause_few_looks(client: httpx.AsyncClient, log: CountedLog, clock: ManualClock) -> None:
+    """Whoever asks without end for what is nowhere has the log looked at once or twice a second, and no oftener."""
+    seconds, step = 20, 0.02
+    for _ in range(round(seconds / step)):
+        clock.advance(step)
+        assert (await client.get("/schemas/ids/79")).status_code == 404
+    assert seconds * 0.5 < log.looks < seconds * 2
+    await log.append([schema_entry(crc_64_avro(OTHERWISE), OTHERWISE, now=NOW, topic=PLAN.topic, schema_id=79)])
+    clock.advance(LOOK_SECONDS * 1.01)
+    assert (await client.get("/schemas/ids/79")).status_code == 200
+    looks = log.looks
+    clock.advance(LOOK_FOR_MISSING_SECONDS * 1.5)
+    assert (await client.get("/schemas/ids/80")).status_code == 404
+    assert log.looks == looks + 1, "after something new was found it is looked for again at once"
+
+
 async def test_a_log_that_is_away(client: httpx.AsyncClient, log: CountedLog, clock: ManualClock) -> None:
     """Before the log was ever read the registry says that it cannot answer; later it serves what it knows."""
     log.away = True
     answer = await client.get("/subjects")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     log.away = False
+    assert (await client.get("/subjects")).status_code == 503
+    assert log.looks == 1, "whoever waits behind a look that failed is answered with what it said"
+    clock.advance(LOOK_FOR_MISSING_SECONDS * 1.5)
     served = (await client.get("/subjects")).json()
     log.away = True
     clock.advance(60)

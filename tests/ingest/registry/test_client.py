@@ -1,6 +1,8 @@
 """A gate and a registry that is not its own: what is asked, and that whatever it says instead refuses a start."""
 
+import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -128,6 +130,44 @@ def test_a_registry_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
             RegistryClient(url).register_all([(SUBJECT, DOCUMENT)])
 
 
+DROPS = 500
+DRIPPING = [
+    pytest.param(b"HTTP/1.1 200 OK\r\na: ", b"b", id="headers without end"),
+    pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n", b" ", id="an answer without end"),
+    pytest.param(b"HTTP/1.1 500 No\r\ncontent-length: 99999999\r\n\r\n", b" ", id="a refusal without end"),
+    pytest.param(b"", b"H", id="a status without end"),
+]
+
+
+@pytest.mark.parametrize(("head", "drop"), DRIPPING)
+def test_a_registry_that_drips(monkeypatch: pytest.MonkeyPatch, head: bytes, drop: bytes) -> None:
+    """A registry that always has a byte more to send in time is given up after the time of one call as well."""
+    monkeypatch.setattr("ingest.registry.client.CALL_SECONDS", 0.2)
+    over, endured = threading.Event(), threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(head)
+            for _ in range(DROPS):
+                if over.wait(0.01):
+                    return
+                connection.sendall(drop)
+            endured.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        dripping = threading.Thread(target=drip, args=(listening,))
+        dripping.start()
+        client = RegistryClient(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        try:
+            with pytest.raises(RegistryFailed, match=r"cannot be reached|refused with 500"):
+                client.register_all([(SUBJECT, DOCUMENT)])
+            assert not endured.is_set()
+        finally:
+            over.set()
+            dripping.join()
+
+
 def test_all_calls_together_have_a_time(registry: StandIn) -> None:
     """A registry that answers, but slowly, does not hold up a start for longer than the time of all calls."""
     clock = count(0, ALL_SECONDS / 3)
@@ -145,12 +185,24 @@ def test_all_calls_together_have_a_time(registry: StandIn) -> None:
         "http://",
         "http://user:password@registry:8081",
         "http://registry:8081/?token=1",
+        "http://registry:8081/?",
+        "https://:secret@registry",
+        "https://@registry",
+        "https://secret%40registry@registry",
+        "https://registry:8081/#secret",
+        "https://registry:8081/#",
+        "https://registry:port",
+        "https://registry:65536",
+        "https://registry:0",
+        "https://[registry",
     ],
 )
 def test_what_is_no_url_of_a_registry(url: str) -> None:
     """Only http and https are asked, and a password has its own setting: errors and log lines name the URL."""
-    with pytest.raises(ValueError, match="http"):
+    with pytest.raises(ValueError, match="is http") as refused:
         RegistryClient(url)
+    assert url not in str(refused.value)
+    assert "secret" not in str(refused.value)
 
 
 async def test_a_gate_writes_under_the_ids_given(registry: StandIn) -> None:

@@ -36,7 +36,6 @@ from schemas.catalogue import Catalogue, load_catalogue
 from schemas.topics import TopicSpec
 
 kafka = pytest.mark.kafka
-group = pytest.mark.xdist_group("kafka")
 
 GATE, FOLLOWER, ADMIN, READER = "gate", "follower", "topics-admin", "byod-reader"
 PRINCIPALS = Principals(f"User:{GATE}", f"User:{FOLLOWER}", f"User:{ADMIN}")
@@ -213,7 +212,6 @@ READ = tuple(topic for topic in WRITTEN if topic != PROBE_TOPIC)
 
 
 @kafka
-@group
 async def test_a_gate_writes_every_topic_and_reads_the_schemas_alone(held: Held) -> None:
     """A gate appends to each tier, control, schemas and probe, and reads the schemas and no record."""
     for topic in WRITTEN:
@@ -227,7 +225,6 @@ async def test_a_gate_writes_every_topic_and_reads_the_schemas_alone(held: Held)
 
 
 @kafka
-@group
 async def test_the_log_of_a_gate_needs_no_more(held: Held) -> None:
     """The gate's own log appends, proves that it could, and reads back the schemas under its ACLs."""
     log = KafkaLog(held.kafka.connection(GATE), topic_prefix=PREFIX)
@@ -240,7 +237,6 @@ async def test_the_log_of_a_gate_needs_no_more(held: Held) -> None:
 
 
 @kafka
-@group
 async def test_a_follower_reads_and_never_writes(held: Held) -> None:
     """A follower reads each tier, control and schemas without a consumer group, and appends to none of them."""
     assert await held.follow(FOLLOWER) == set(READ)
@@ -252,7 +248,6 @@ async def test_a_follower_reads_and_never_writes(held: Held) -> None:
 
 
 @kafka
-@group
 async def test_who_applies_topics_sees_no_record(held: Held) -> None:
     """The one who makes topics makes, changes, grows and deletes them, and neither reads nor writes what is in them."""
     passing = TopicSpec("tidegate.lab.health_window.v1", 1, 1, {"retention.ms": "86400000"})
@@ -268,7 +263,6 @@ async def test_who_applies_topics_sees_no_record(held: Held) -> None:
 
 
 @kafka
-@group
 async def test_a_reader_of_one_tier_reads_no_other(held: Held) -> None:
     """A reader of byod reads byod and the schemas, in a group of that tier's name as well, and nothing else."""
     named = f"{PREFIX}tidegate.byod.{uuid.uuid4().hex}"
@@ -287,7 +281,6 @@ async def test_a_reader_of_one_tier_reads_no_other(held: Held) -> None:
 
 
 @kafka
-@group
 async def test_a_stranger_is_told_what_is_missing(held: Held) -> None:
     """Who has no ACL cannot read, write or make topics, and `apply` says where to look for what it needs."""
     with refused():
@@ -299,7 +292,6 @@ async def test_a_stranger_is_told_what_is_missing(held: Held) -> None:
 
 
 @kafka
-@group
 async def test_a_wrong_password_is_said_and_not_shown(held: Held) -> None:
     """Who is not let in is told the broker's reason, and what to check, without the password."""
     wrong = replace(held.kafka.connection(ADMIN), password="not-the-password")

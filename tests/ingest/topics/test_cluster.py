@@ -24,7 +24,7 @@ from schemas.catalogue import load_catalogue
 from schemas.tier import MS_PER_DAY
 from schemas.topics import TopicSpec, topic_configs
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = pytest.mark.kafka
 
 CATALOGUE = load_catalogue()
 NAME = "tidegate.managed.route_window.v1"

@@ -9,6 +9,8 @@ from ingest.log.kafka.producer import Batch
 
 PATIENCE_SECONDS = 20.0
 
+REFUSED_KEY = b"an entry that no batch can take"
+
 
 @dataclass
 class StandInBatch:
@@ -21,6 +23,8 @@ class StandInBatch:
         self, *, timestamp: int, key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]
     ) -> object | None:
         del timestamp, value, headers
+        if key == REFUSED_KEY:
+            raise ZeroDivisionError
         if len(self.keys) >= self.room:
             return None
         self.keys.append(key)

@@ -17,7 +17,7 @@ from ingest.log.kafka.producer import ProducerBroken
 from ingest.log.memory import MemoryLog
 from ingest.log.partitioning import partition_number
 from ingest.report import Entry, Partition, Position
-from tests.ingest.log.kafka.producer_stand_in import Sent, StandInProducer, until
+from tests.ingest.log.kafka.producer_stand_in import REFUSED_KEY, Sent, StandInProducer, until
 
 TOPIC = "tidegate.managed.route_window.v1"
 TWO = "tidegate.byod.route_window.v1"
@@ -362,3 +362,34 @@ async def test_a_fault_of_ours_is_raised_and_it_goes_on(bench: Bench) -> None:
     with pytest.raises(ZeroDivisionError):
         await call
     await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+
+
+@pytest.mark.parametrize(
+    ("calls", "failing"),
+    [
+        pytest.param([(REFUSED_KEY,), (b"behind",)], 1, id="the first of a batch"),
+        pytest.param([(b"before",), (b"one", REFUSED_KEY), (b"behind",)], 2, id="when others are in it"),
+        pytest.param([(b"1", b"2", b"3", b"4", REFUSED_KEY), (b"behind",)], 1, id="in the next batch of its call"),
+    ],
+)
+async def test_an_entry_that_no_batch_takes(bench: Bench, calls: list[tuple[bytes, ...]], failing: int) -> None:
+    """An error that an entry raises ends the calls of its batch, what waits behind is stored, and nothing is held."""
+    bench.room = 3
+    first = bench.append(b"first")
+    await bench.handed_over(1)
+    waiting = [bench.append(*keys) for keys in calls]
+    await asyncio.sleep(0)
+    bench.sent[0].confirm()
+    await first
+    while bench.sent[-1].keys != [b"behind"]:
+        before = len(bench.sent)
+        if not bench.sent[-1].answer.done():
+            bench.sent[-1].confirm(before)
+        await until(lambda before=before: len(bench.sent) > before)  # type: ignore[misc]  # it is called at once
+    bench.sent[-1].confirm(20)
+    for call in waiting[:failing]:
+        with pytest.raises(ZeroDivisionError):
+            await call
+    assert [position.offset for position in await waiting[-1]] == [20]
+    load = bench.log._appender._load
+    assert (load._entries, load._bytes) == (0, 0)
