@@ -6,14 +6,16 @@ Rules held here:
   it is an error: whoever went on would lose what lay there without a word (`aggregators.gaps` is how a person does);
 * a batch is bounded by its records and by its bytes. The bytes bound how long applying it takes, so that a stop need
   not wait for long;
+* a partition whose next entry is damaged is left out, and the batch says so; the others are read on;
 * partitions take turns, a chunk each, and the next batch begins where the last one ended: a busy one starves nobody.
 """
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from ingest.log import LogReader
+from ingest.log import LogDamaged, LogReader
 from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Partition, StoredEntry
 
@@ -37,10 +39,14 @@ class LogReplaced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Entries to apply. `drained`: every partition was read to its end. Times are milliseconds since the epoch, UTC."""
+    """Entries to apply. `drained`: every partition was read to its end. Times are milliseconds since the epoch, UTC.
+
+    damaged: what was said of a partition that was left out because its next entry is damaged; "" where none was.
+    """
 
     parts: tuple[Part, ...]
     drained: bool
+    damaged: str = ""
 
     @property
     def records(self) -> int:
@@ -87,17 +93,27 @@ class Batches:
     async def gaps(self) -> list[tuple[Partition, int, int]]:
         """The offsets, from the first to the last, that each partition lacks right behind what was applied from it.
 
-        Raises `LogReplaced` or `LogUnavailable`.
+        What is damaged counts as lacking, up to the next entry that is whole. Raises `LogReplaced` or `LogUnavailable`.
         """
         found = []
         for partition in await self._known():
             last, (first, end) = self._offsets.get(partition, -1), await self._reader.extent(partition)
             _refuse_shorter(partition, end=end, last=last)
-            left = await self._reader.read(partition, after=last, limit=1)
-            lacking_to = left[0].offset - 1 if left else first - 1
+            lacking_to = await self._before_readable(partition, max(last, first - 1), end=end)
             if lacking_to > last:
                 found.append((partition, last + 1, lacking_to))
         return found
+
+    async def _before_readable(self, partition: Partition, last: int, *, end: int) -> int:
+        """The offset right before the first entry behind `last` that can be read; `end - 1` where none can.
+
+        One by one, for nobody knows how much is damaged: a bit, a page, a batch of a producer.
+        """
+        for after in range(last, end - 1):
+            with suppress(LogDamaged):
+                left = await self._reader.read(partition, after=after, limit=1)
+                return left[0].offset - 1 if left else after
+        return max(last, end - 1)
 
     async def _known(self) -> Sequence[Partition]:
         return sorted({*self._offsets, *await self.partitions()})
@@ -136,6 +152,7 @@ class _Taking:
         self._bytes = 0
         self._drained = False
         self._gap_ahead = False
+        self._damaged = ""
         self.last: Partition | None = None
 
     async def fill(self, turns: Sequence[Partition]) -> None:
@@ -145,14 +162,14 @@ class _Taking:
             self.last = waiting.popleft()
             if await self._take(self.last):
                 waiting.append(self.last)
-        self._drained = not waiting and not self._gap_ahead
+        self._drained = not waiting and not self._gap_ahead and not self._damaged
 
     async def _take(self, partition: Partition) -> bool:
         """Take a chunk; whether there may be more."""
         taken = self._taken.get(partition)
         after = taken[-1].offset if taken else self._offsets.get(partition, -1)
         limit = min(CHUNK, MAX_RECORDS - self._records)
-        found = await self._reader.read(partition, after=after, limit=limit)
+        found = await self._read(partition, after=after, limit=limit)
         dense = _dense(found, after=after)
         if len(dense) < len(found):
             self._gap_ahead = True
@@ -161,6 +178,17 @@ class _Taking:
         if dense:
             self._taken.setdefault(partition, []).extend(self._fitting(dense))
         return len(dense) == limit or self._full()
+
+    async def _read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
+        """What can be read. A log serves what lies before damage, and tells of it at the next read: made here."""
+        found: Sequence[StoredEntry] = ()
+        try:
+            found = await self._reader.read(partition, after=after, limit=limit)
+            if 0 < len(found) < limit:
+                await self._reader.read(partition, after=found[-1].offset, limit=1)
+        except LogDamaged as error:
+            self._damaged = str(error)
+        return found
 
     def _fitting(self, found: Sequence[StoredEntry]) -> Iterator[StoredEntry]:
         """Entries until the batch is full; the others are read again with the next one."""
@@ -175,7 +203,7 @@ class _Taking:
         return self._records >= MAX_RECORDS or self._bytes >= MAX_BYTES
 
     def batch(self) -> Batch:
-        return Batch(parts=tuple(self._taken.items()), drained=self._drained)
+        return Batch(parts=tuple(self._taken.items()), drained=self._drained, damaged=self._damaged)
 
 
 def _after(last: Partition | None, partitions: Sequence[Partition]) -> Sequence[Partition]:

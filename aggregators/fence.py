@@ -54,7 +54,8 @@ class Fence:
     def claim(cls, directory: Path) -> "Fence":
         """Take over: whoever adds to the directory now is fenced from here on. Raises `Fenced`, OSError.
 
-        Call it with the rollups' file open, or kept closed: a process that is about to be refused must fence nobody.
+        Call it with the rollups' file open, or kept closed, and after a look at which numbers are there: a process that
+        is about to be refused must fence nobody. Look again afterwards, for the owner of before may have added one.
         """
         for one in (directory, directory / EPOCHS_NAME):  # the mode is that of the last one made, never of its parents
             one.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,7 +81,8 @@ class Fence:
         try:
             yield
         except Exception:  # whatever it was, it goes on, unless this says why
-            self.check()
+            with suppress(OSError):  # what cannot be looked at says nothing
+                self.check()
             raise
 
     def new_draft(self) -> Path:

@@ -7,8 +7,10 @@ Rules held here:
 * whatever touches the rollups runs on one thread, one after the other: batches, seals, and what `between_batches` is
   given. A cancelled `run` returns when that thread has finished what it was doing. `end_work` interrupts what takes
   long, and it is rolled back;
-* the log or the disk may fail and come back: it waits and goes on by itself. What needs a person, history that is gone,
-  too many records that cannot be read, a fault of ours, stops it. The gate goes on in any case;
+* the log, the seals or the disk may fail and come back: it waits and goes on by itself. What needs a person, history
+  that is gone, too many records that cannot be read, a fault of ours, stops it. The gate goes on in any case;
+* a damaged entry holds up its own partition, and no other;
+* it takes over from another follower only when rollups, log and seals were seen to fit together;
 * once another follower has taken over where seals or publications are kept, this one stops, whatever it was doing.
 """
 
@@ -35,7 +37,7 @@ from aggregators.seal_files import Seal
 from aggregators.standing import BEGINNING, WHAT_TO_DO, FollowerStatus, Readability, State, Why
 from aggregators.stripped import StrippedRecords
 from ingest.clock import Clock
-from ingest.log import LogReader, LogUnavailable
+from ingest.log import LogDamaged, LogReader, LogUnavailable
 from ingest.report import Partition
 from ingest.schema_topic import stored_schemas
 from ingest.telemetry.events import Event
@@ -136,6 +138,7 @@ class Follower:
         self._compared: float | None = None
         self._looks = 0
         self._fenced: Fenced | None = None
+        self._took_over = False
 
     @property
     def rollups(self) -> Rollups:
@@ -159,6 +162,7 @@ class Follower:
                 self._tell_that_a_pass_ended()
         finally:
             self._status = replace(self._status, state=State.STOPPED)
+            self._tell_that_a_pass_ended()
 
     async def close(self) -> None:
         """Close rollups and log, after what their threads are doing, as `end_work`."""
@@ -191,9 +195,17 @@ class Follower:
         self._wake.set()
         async with asyncio.timeout(timeout):
             while self._newest_drained_pass < enough:
-                if self._told_to_stop or self._status.state is State.STOPPED:
-                    raise FollowerStopped(self._status.detail or "the follower was told to stop")
-                await self._passed.wait()
+                await self._another_pass()
+
+    async def took_over(self) -> None:
+        """Return once the seals are this follower's, which fit the log and the rollups; raises `FollowerStopped`."""
+        while not self._took_over:
+            await self._another_pass()
+
+    async def _another_pass(self) -> None:
+        if self._told_to_stop or self._status.state is State.STOPPED:
+            raise FollowerStopped(self._status.detail or "the follower was told to stop")
+        await self._passed.wait()
 
     async def between_batches(self, work: Callable[[Rollups], T]) -> T:
         """What `work` makes of the rollups on their one thread, so that no batch and no seal runs meanwhile.
@@ -220,7 +232,11 @@ class Follower:
         try:
             await self._pass()
         except LogUnavailable as error:
-            self._become(State.CATCHING_UP, Why.LOG_UNAVAILABLE, str(error))
+            why = Why.LOG_DAMAGED if isinstance(error, LogDamaged) else Why.LOG_UNAVAILABLE
+            self._become(State.CATCHING_UP, why, str(error))
+            await self._pause(RETRY_SECONDS)
+        except SealFailed as error:
+            self._become(State.CATCHING_UP, Why.SEALS_UNAVAILABLE, str(error))
             await self._pause(RETRY_SECONDS)
         except RollupsFull as error:
             self._become(State.STORAGE_FULL, Why.NO_SPACE, str(error))
@@ -254,19 +270,22 @@ class Follower:
             await self._pause(IDLE_SECONDS)
         else:
             await self._count_lag(batch, batches)
-            self._become(State.CATCHING_UP)
+            self._become(State.CATCHING_UP, Why.LOG_DAMAGED if batch.damaged else None, batch.damaged)
+            if batch.damaged and not batch.parts:
+                await self._pause(RETRY_SECONDS)
 
     async def _begin(self) -> Batches:
         """See to it that the rollups are open, and that they, the seals and the log fit together."""
         if self._must_reopen:
             await self._on_thread(self._rollups.reopen)
             self._must_reopen = False
-        await self.between_batches(self._sealer.settle)
         progress = await self._on_thread(self._rollups.progress)
         batches = Batches(self._reader, {partition: reached.last for partition, reached in progress.items()})
         self._compared = None
+        await self._compare(batches)
+        await self.between_batches(self._sealer.settle)  # it claims the seals, so whoever is refused is so before
         self._go_on_from(progress)
-        self._batches = batches
+        self._batches, self._took_over = batches, True
         return batches
 
     async def _require_ours(self) -> None:

@@ -6,7 +6,8 @@ Rules held here:
   the same transaction as the gap;
 * a gap is a row of a sealed table: it is in the next seal, which is made at once, and so in every rebuild after it;
 * what was lost was appended between the newest record that was applied before the gap and the oldest that is left
-  behind it, so its windows lie in that time or as long before it as reports may be late. Answers about it say so.
+  behind it, so its windows lie in that time or as long before it as reports may be late. Answers about it say so. One
+  record's time proves nothing, for a gate's clock may be wrong: rather too long a time than too short.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ from aggregators.rebuild import open_or_rebuild
 from aggregators.rollups import Progress, Rollups
 from aggregators.seal import About, Sealer
 from aggregators.sql_templates import read_sql
-from aggregators.times import naive_utc
+from aggregators.stripped import LATEST
+from aggregators.times import EPOCH, naive_utc
 from ingest.clock import Clock
 from ingest.log import LogReader
 from ingest.report import Partition
@@ -31,6 +33,12 @@ GO_ON_BEHIND = read_sql("gaps/go_on_behind")
 
 AHEAD = timedelta(hours=1)
 """A window may end after its report was appended, as far as a device's clock may be ahead; far less than this."""
+
+HOUR = timedelta(hours=1)
+"""How exactly it is known when the newest record was applied."""
+
+WITNESSES = 100
+"""So many records behind a gap are asked when it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +62,22 @@ async def missing(reader: LogReader, progress: Mapping[Partition, Progress], *, 
     batches = Batches(reader, {partition: reached.last for partition, reached in progress.items()})
     found = []
     for partition, first, last in await batches.gaps():
-        left = await reader.read(partition, after=last, limit=1)
+        left = await reader.read(partition, after=last, limit=WITNESSES)
         received = progress[partition].received if partition in progress else 0
-        found.append(
-            Gap(
-                partition=partition,
-                first=first,
-                last=last,
-                since=naive_utc(received) if received else None,
-                until=naive_utc(left[0].entry.timestamp) if left else now,
-            )
-        )
+        since = naive_utc(received) if received else None
+        until = _ended([stored.entry.timestamp for stored in left], since=since, now=now)
+        found.append(Gap(partition=partition, first=first, last=last, since=since, until=until))
     return found
+
+
+def _ended(times: Sequence[int], *, since: datetime | None, now: datetime) -> datetime:
+    """When the newest of what is lost was appended, at the latest, by the times of the records behind it.
+
+    A time before the gap or in the future is a wrong clock's; where there is no other, the gap ends now.
+    """
+    earliest = since or EPOCH
+    told = [naive_utc(time) for time in times if 0 <= time < LATEST]
+    return max(earliest + HOUR, max((time for time in told if earliest <= time <= now), default=now))
 
 
 def accept(rollups: Rollups, gaps: Sequence[Gap], *, why: str, at: datetime, horizon: timedelta) -> None:

@@ -7,7 +7,8 @@ Rules held here:
   does a follower that has a backlog;
 * publishing runs between two batches, on the thread of the rollups; one that fails changes nothing, is told in the log,
   and is tried again with the next one;
-* one follower publishes into a directory (`aggregators.fence`); when another one has taken over, this one stops;
+* one follower publishes into a directory (`aggregators.fence`), once the seals are its own; when another one has taken
+  over, this one stops;
 * whoever publishes the open hour as well says so: its cells then change only as late data change cells.
 """
 
@@ -83,13 +84,20 @@ class Publications:
                 self.newest = Published(publication=publication, at=at, complete_to=complete_to)
 
     async def run(self, *, every: float) -> None:
-        """Publish what is over, `every` seconds; ends when it is cancelled, or when another follower has taken over."""
-        with suppress(Fenced):
+        """Publish what is over, `every` seconds; ends when it is cancelled, or when another follower has taken over.
+
+        It also ends where the follower stops before the seals were its own: that one publishes nothing.
+        """
+        with suppress(Fenced, FollowerStopped):
             await self._take_over()
             await self._go_on(every)
 
     async def _take_over(self) -> None:
-        """Claim the directory now, not when something is due: from here on no other follower publishes."""
+        """Claim the directory once the seals are ours, not when something is due: then no other follower publishes.
+
+        Raises `Fenced`, `FollowerStopped`.
+        """
+        await self._follower.took_over()
         with suppress(OSError):  # the first publication tries again, and says so
             await self._follower.between_batches(lambda _: self._claimed())
 
@@ -155,6 +163,7 @@ class Publications:
                     complete_to=complete_to,
                 )
 
+        await self._follower.took_over()  # else who is about to be refused would fence the one that publishes
         publication = await self._follower.between_batches(work)
         self.newest = Published(publication=publication, at=at, complete_to=complete_to)
         log(

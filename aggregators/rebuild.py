@@ -6,8 +6,8 @@ Rules held here:
 * where the log does not reach back to the seal's offsets (without seals: to its beginning) nothing is made. Rollups
   that silently lack something are worse than none;
 * what was published is loaded, never computed again from other data;
-* whoever makes rollups has claimed the seals and publications first (`aggregators.fence`), so that no follower that was
-  overtaken adds to them meanwhile.
+* whoever makes rollups claims the seals and publications last (`aggregators.fence`), when all that may fail is done:
+  one that fails fences nobody. What was added until then is looked for before the claim and after it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ from aggregators.sealed_tables import kept, sealed_tables
 from aggregators.sql_templates import fill, quoted, read_sql
 from aggregators.stripped import StrippedRecords
 from aggregators.workshop import discard_wal, is_unsettled, kept_closed, put_in_place, replace_old, workshop
-from ingest.log import LogReader
+from ingest.log import LogDamaged, LogReader
 from ingest.schema_topic import stored_schemas
 from schemas.tier import Tier
 
@@ -74,7 +74,7 @@ def open_or_rebuild(directory: Path, *, tiers: Mapping[str, Tier]) -> Rollups:
     """The rollups in `directory`; where their file is missing, made from the seals and what was published.
 
     The log is left to the follower, which goes on at the seal's offsets. Raises as `Rollups.open`, `SealDamaged`,
-    `PublicationDamaged`, `Fenced`, OSError.
+    `PublicationDamaged`, `Fenced`, OSError; then nobody is fenced, unless it came to that while the claim was made.
     """
     file = directory / FILE_NAME
     if not file.exists() or is_unsettled(directory):
@@ -86,9 +86,9 @@ def open_or_rebuild(directory: Path, *, tiers: Mapping[str, Tier]) -> Rollups:
 
 def _make(place: Path, directory: Path, tiers: Mapping[str, Tier]) -> None:
     discard_wal(directory)
-    _take_over(directory)
-    load_seals(place, read_chain(directory / SEALS_NAME), directory=directory, tiers=tiers, progress=_nothing)
-    _load_published(place, directory)
+    chain = read_chain(directory / SEALS_NAME)
+    load_seals(place, chain, directory=directory, tiers=tiers, progress=_nothing)
+    _take_over(place, directory, chain)
     put_in_place(place, directory)
 
 
@@ -98,31 +98,42 @@ async def rebuild(
     """Make the rollups in `directory` anew from `chain`, which may be empty, and the log; replace the old ones.
 
     Raises `RollupsInUse`, `SealDamaged`, `HistoryGone`, `LogReplaced`, `LogUnavailable`, `PublicationDamaged`,
-    `RollupsFull`, `Fenced`, OSError; the old rollups are as they were then.
+    `RollupsFull`, `Fenced`, OSError; the old rollups are as they were then, and nobody is fenced, unless somebody
+    sealed while the claim was made.
     """
     await Batches(reader, chain[-1].ends if chain else {}).check()
     # In this order: the workshop may have to put the file back that is to be kept closed.
     with workshop(directory) as place, kept_closed(directory):
-        _take_over(directory)
-        _require_newest(chain, directory)
+        if chain:
+            _require_newest(chain[-1].number, directory)
         rows = load_seals(place, chain, directory=directory, tiers=tiers, progress=progress)
         with closing(Rollups.open(place)) as rollups:
             applied = await _follow_to_its_end(rollups, reader, progress)
-        publications = _load_published(place, directory)
+        publications = _take_over(place, directory, chain)
         replace_old(place, directory)
     return Rebuilt(seals=len(chain), rows=rows, applied=applied, publications=publications)
 
 
-def _take_over(directory: Path) -> None:
-    for name in (SEALS_NAME, PUBLISHED_NAME):
-        if (directory / name).is_dir():
-            Fence.claim(directory / name)
+def _take_over(place: Path, directory: Path, chain: Sequence[Seal]) -> int:
+    """Load what was published into the finished rollups in `place`, claim the directories; says how many were loaded.
+
+    Whatever can be refused is so before the claim; afterwards only what somebody added in the meantime is looked at.
+    """
+    with closing(Rollups.open(place)) as rollups, rollups.errors(), rollups.cursor() as cursor:
+        known = chain[-1].number if chain else About.of(cursor).segment
+        published = load_published(cursor, directory / PUBLISHED_NAME)
+        _require_newest(known, directory)
+        for name in (SEALS_NAME, PUBLISHED_NAME):
+            if (directory / name).is_dir():
+                Fence.claim(directory / name)
+        _require_newest(known, directory)
+        return published + load_published(cursor, directory / PUBLISHED_NAME)
 
 
-def _require_newest(chain: Sequence[Seal], directory: Path) -> None:
-    """Raises `SealDamaged` where somebody has sealed since the chain was read."""
+def _require_newest(known: int, directory: Path) -> None:
+    """Raises `SealDamaged` where somebody has sealed since the seals were read, of which `known` was the newest."""
     newest = max(numbers(directory / SEALS_NAME), default=0)
-    if chain and chain[-1].number != newest:
+    if newest != known:
         raise SealDamaged(f"seal {newest} is newer than those that were read: another follower seals here; try again")
 
 
@@ -190,14 +201,11 @@ async def _follow_to_its_end(rollups: Rollups, reader: LogReader, progress: Prog
             records.learn(await stored_schemas(reader))
         total += rollups.apply(batch.parts, records)
         batches.applied(batch)
+        if batch.damaged:
+            raise LogDamaged(batch.damaged)
         progress(Step("records", total.entries, max(waiting, total.entries)))
         if batch.drained:
             return total
-
-
-def _load_published(place: Path, directory: Path) -> int:
-    with closing(Rollups.open(place)) as rollups, rollups.errors(), rollups.cursor() as cursor:
-        return load_published(cursor, directory / PUBLISHED_NAME)
 
 
 def _nothing(step: Step) -> None:

@@ -9,12 +9,13 @@ In this order, and why ending anywhere in between is harmless:
 
 A seal that the rollups do not know of and whose offsets are not theirs was made by newer rollups: then these are an old
 copy, or another follower's that was overtaken, and nothing is touched. One follower at a time seals into a directory
-(`aggregators.fence`): it is claimed by the first `settle` or `seal` of a process.
+(`aggregators.fence`): it is claimed by the first `settle` or `seal` of a process, which is refused before it claims
+anything if its rollups are behind.
 """
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ from aggregators.seal_files import (
     SealDamaged,
     SealedFile,
     SealedOffset,
+    SealUnreadable,
     checked_files,
     digest,
     numbers,
@@ -56,7 +58,7 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class SealFailed(Exception):
-    """A seal could not be written; nothing is lost, and the next one will hold its rows as well."""
+    """Seals could not be read or written now; nothing is lost, and the next one will hold the rows as well."""
 
 
 class RollupsBehindSeals(Exception):
@@ -77,9 +79,10 @@ class Sealer:
         self._records = 0
 
     def check(self) -> None:
-        """Raises `Fenced` when another follower has taken over since the first `settle`."""
+        """Raises `Fenced` when another follower has taken over since the first `settle`, or `SealFailed`."""
         if self._fence is not None:
-            self._fence.check()
+            with _errors_as_ours():
+                self._fence.check()
 
     def due(self, *, newest: int | None, records: int, drained: bool) -> bool:
         """Whether an hour of the log has passed since the last seal; `records` were applied since the last call.
@@ -96,22 +99,16 @@ class Sealer:
 
     def settle(self, rollups: Rollups) -> None:
         """Finish a seal that was interrupted; raises `RollupsBehindSeals`, `RollupsFull`, `SealFailed`, `Fenced`."""
+        seals = rollups.directory / DIRECTORY_NAME
         with _errors_as_ours():
             self._owned(rollups).sweep()
-        seals = rollups.directory / DIRECTORY_NAME
-        with rollups.transaction() as cursor:
-            about = About.of(cursor)
-            newest = max(numbers(seals), default=0)
-            if newest > about.segment:
-                seal = _interrupted(seals, newest, about)
-                if seal is None:
-                    raise RollupsBehindSeals(
-                        f"seal {newest} was made by newer rollups than these, which know of {about.segment}"
-                    )
-                let_go(cursor, kept(self._tiers(), seal.log_hour))
-                _count(cursor, seal, place(seals, newest), since=about.segment if seal.previous else 0)
+            with rollups.transaction() as cursor:
                 about = About.of(cursor)
-        self._go_on_from(_newest(seals, about), about)
+                if seal := _uncounted(seals, about):
+                    let_go(cursor, kept(self._tiers(), seal.log_hour))
+                    _count(cursor, seal, place(seals, seal.number), since=about.segment if seal.previous else 0)
+                    about = About.of(cursor)
+            self._go_on_from(_newest(seals, about), about)
 
     def _go_on_from(self, newest: Seal | None, about: "About") -> None:
         if newest is not None:
@@ -120,7 +117,10 @@ class Sealer:
             self._sealed_hour = datetime.min  # noqa: DTZ901  # whatever is there was never sealed
 
     def _owned(self, rollups: Rollups) -> Fence:
+        """The claim of this process, made once; rollups that are behind are refused before, and fence nobody."""
         if self._fence is None:
+            with rollups.transaction() as cursor:
+                _uncounted(rollups.directory / DIRECTORY_NAME, About.of(cursor))
             self._fence = Fence.claim(rollups.directory / DIRECTORY_NAME)
         return self._fence
 
@@ -128,8 +128,8 @@ class Sealer:
         """Seal what was applied since the last seal; None where that is nothing.
 
         `drained`: the log had been read to its end, so that no report with a window beyond the horizon can follow, and
-        ids of such windows are let go of. Raises `SealFailed`, `RollupsFull`, `Fenced`; `settle` must come before
-        whatever is done with the rollups next.
+        ids of such windows are let go of. Raises `SealFailed`, `RollupsFull`, `Fenced`, and without a `settle` before
+        it `RollupsBehindSeals`; `settle` must come before whatever is done with the rollups next.
         """
         now = naive_utc(self._clock.now_ms())
         with _errors_as_ours():
@@ -256,7 +256,7 @@ class _Sealing:
     def _oldest(self, number: int) -> int:
         """The first seal that still has rows which are kept."""
         oldest = self.before.oldest if self.before else number
-        with suppress(SealDamaged):  # it is named when somebody needs it
+        with _suppressed_damage():  # it is named when somebody needs it
             while oldest < number and read_seal(self.seals, oldest).newest_hour < self.keep.seals_since:
                 oldest += 1
         return oldest
@@ -299,16 +299,27 @@ def _log_hour(cursor: duckdb.DuckDBPyConnection, now: datetime) -> datetime | No
 
 def _newest(seals: Path, about: About) -> Seal | None:
     """The seal that the rollups were sealed into last; None where it is gone, or belongs to other rollups."""
-    with suppress(SealDamaged):
+    with _suppressed_damage():
         seal = read_seal(seals, about.segment)
         if seal.seen_key == about.seen_key.hex():
             return seal
     return None
 
 
+def _uncounted(seals: Path, about: About) -> Seal | None:
+    """The seal that was made from these rollups and is not counted; raises `RollupsBehindSeals` for a newer one."""
+    newest = max(numbers(seals), default=0)
+    if newest <= about.segment:
+        return None
+    seal = _interrupted(seals, newest, about)
+    if seal is None:
+        raise RollupsBehindSeals(f"seal {newest} was made by newer rollups than these, which know of {about.segment}")
+    return seal
+
+
 def _interrupted(seals: Path, number: int, about: About) -> Seal | None:
     """The seal of that number if it was made from these rollups as they are, and only not counted."""
-    with suppress(SealDamaged):
+    with _suppressed_damage():
         seal = read_seal(seals, number)
         if (number, seal.seen_key, seal.offsets) == (about.segment + 1, about.seen_key.hex(), about.offsets):
             checked_files(seals, seal)
@@ -327,4 +338,17 @@ def _errors_as_ours() -> Iterator[None]:
     except OSError as error:
         if error.errno in NO_SPACE:
             raise RollupsFull("no space left for a seal: free some; nothing is lost or counted twice") from None
-        raise SealFailed("a seal could not be written: see the system's log for the disk") from error
+        raise SealFailed(f"the seals cannot be read or written: {error.strerror or type(error).__name__}") from error
+    except SealUnreadable as error:
+        raise SealFailed("a seal cannot be read now") from error  # its own text has a path
+
+
+@contextmanager
+def _suppressed_damage() -> Iterator[None]:
+    """A damaged seal is as good as none; one that cannot be read now is not."""
+    try:
+        yield
+    except SealUnreadable:
+        raise
+    except SealDamaged:
+        return

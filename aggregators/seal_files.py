@@ -34,6 +34,10 @@ class SealDamaged(Exception):
     """A seal is not what it says it is, or one of the chain is missing; the message names it."""
 
 
+class SealUnreadable(SealDamaged):
+    """The system does not let a seal be read now; what is in it may be good."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -99,13 +103,15 @@ def numbers(seals: Path) -> list[int]:
 
 
 def read_seal(seals: Path, number: int) -> Seal:
-    """The seal of that number, its rows not looked at; raises `SealDamaged`."""
+    """The seal of that number, its rows not looked at; raises `SealDamaged`, or `SealUnreadable`, which is one."""
     file = place(seals, number) / SEAL_NAME
     try:
         seal = Seal.model_validate_json(file.read_bytes())
     except FileNotFoundError:
         raise SealDamaged(f"{file} is missing") from None
-    except (OSError, ValidationError):
+    except OSError as error:
+        raise SealUnreadable(f"{file} cannot be read: {error.strerror}") from None
+    except ValidationError:
         raise SealDamaged(f"{file} cannot be read") from None
     if seal.number != number:
         raise SealDamaged(f"{file} belongs to seal {seal.number}")

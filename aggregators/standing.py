@@ -14,7 +14,7 @@ class State(Enum):
     """What the follower does."""
 
     CATCHING_UP = "catching_up"
-    """It reads what had been appended before it began, or waits for the log."""
+    """It reads what had been appended before it began, or waits for the log or the seals."""
     FOLLOWING = "following"
     """All that was in the log when it last looked is in the rollups."""
     STORAGE_FULL = "storage_full"
@@ -27,6 +27,8 @@ class Why(Enum):
     """Why the follower waits or has stopped: a closed list, each with what to do."""
 
     LOG_UNAVAILABLE = "log_unavailable"
+    LOG_DAMAGED = "log_damaged"
+    SEALS_UNAVAILABLE = "seals_unavailable"
     NO_SPACE = "no_space"
     HISTORY_GONE = "history_gone"
     LOG_REPLACED = "log_replaced"
@@ -40,6 +42,15 @@ class Why(Enum):
 
 WHAT_TO_DO: dict[Why, str] = {
     Why.LOG_UNAVAILABLE: "It tries again every second; see whether brokers answer, or the system's log for the disk.",
+    Why.LOG_DAMAGED: (
+        "What else can be read is applied meanwhile, and what is there is not published as complete. Restore the log "
+        "from its backup. If that cannot be, stop, and let `tidegate gap --data DIR` show what is lost; with --accept "
+        "WHY the rollups go on behind it, and answers say so."
+    ),
+    Why.SEALS_UNAVAILABLE: (
+        "It tries again every second, and nothing is lost or counted twice; see whether the directory of the seals is "
+        "there and may be read and written, and how many files are open."
+    ),
     Why.NO_SPACE: "Free space under the rollups. It goes on by itself, and nothing is counted twice.",
     Why.HISTORY_GONE: (
         "Restore the log from its backup. If that cannot be, stop, and let `tidegate gap --data DIR` show what is "

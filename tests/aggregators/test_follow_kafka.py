@@ -30,7 +30,7 @@ from tests.aggregators.stored_reports import CATALOGUE, fill, stored
 from tests.aggregators.test_follow import stopped
 from tests.kafka_on_demand import KafkaLogOnDemand, admin_client, make_topics
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = pytest.mark.kafka
 
 ENTRIES = stored(120, seed=13)
 TOPIC = "tidegate.managed.route_window.v1"

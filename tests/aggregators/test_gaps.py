@@ -1,6 +1,7 @@
 """What the log has lost: shown, accepted by a person, kept through seals and rebuilds, said beside answers."""
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -9,24 +10,46 @@ import pytest
 
 from aggregators import batches
 from aggregators.batches import LogReplaced
-from aggregators.gaps import Gap, find_gaps
+from aggregators.gaps import Gap, find_gaps, missing
 from aggregators.rebuild import rebuild
-from aggregators.rollups import Rollups
+from aggregators.rollups import Progress, Rollups
 from aggregators.seal_files import DIRECTORY_NAME, read_chain
 from aggregators.spans import iso
+from aggregators.times import naive_utc
 from ingest.log.embedded import EmbeddedLog
 from ingest.log.memory import MemoryLog
 from ingest.log.sqlite_file import FILE_NAME
-from ingest.report import Partition
+from ingest.report import Entry, Extent, Partition, StoredEntry
+from load.reports import MS_PER_HOUR
 from tests.aggregators.following import asked, clock_at, contents, counted, follow_to_the_end, following
 from tests.aggregators.following import drain as drained
 from tests.aggregators.published_cells import NOW, empty_source, told
-from tests.aggregators.stored_reports import CATALOGUE, fill, stored
+from tests.aggregators.stored_reports import CATALOGUE, START, fill, stored
 from tests.aggregators.test_follow import stopped
 
 ENTRIES = stored(150, seed=12)
 TOPIC = "tidegate.managed.route_window.v1"
 LOST = Partition(TOPIC, 0)
+NOW_MS = START + 12 * MS_PER_HOUR
+
+
+class Left:
+    """A log of one partition whose first ten entries are gone, and of which those with these times are left."""
+
+    def __init__(self, times: Sequence[int]) -> None:
+        self._left = [StoredEntry(10 + at, Entry(TOPIC, b"key", b"value", time)) for at, time in enumerate(times)]
+
+    async def partitions(self) -> Sequence[Partition]:
+        return [LOST]
+
+    async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
+        return [stored for stored in self._left if stored.offset > after][:limit] if partition == LOST else []
+
+    async def extent(self, partition: Partition) -> Extent:
+        return Extent(10, 10 + len(self._left)) if partition == LOST else Extent(0, 0)
+
+    async def close(self) -> None:
+        pass
 
 
 def lose(directory: Path, *, since: int, upto: int) -> None:
@@ -143,3 +166,29 @@ def test_answers_that_a_gap_may_touch_say_so(begin: int, end: int, said: bool) -
     notes = " ".join(told(source, "R1", from_=since, to=until).notes)
     source.connection.close()
     assert ("Up to 10 records were lost from the log" in notes) is said
+
+
+NEWEST = START + 5 * MS_PER_HOUR
+"""Within the hour of the newest record that was applied before the gap, which is known to the hour."""
+
+
+@pytest.mark.parametrize(
+    ("times", "until"),
+    [
+        pytest.param([NEWEST + 2 * MS_PER_HOUR], NEWEST + 2 * MS_PER_HOUR, id="as it is told"),
+        pytest.param([NEWEST + 1], NEWEST + MS_PER_HOUR, id="since is known to the hour"),
+        pytest.param([0], NOW_MS, id="a clock that was set back"),
+        pytest.param([-1], NOW_MS, id="before there was time"),
+        pytest.param([1 << 62], NOW_MS, id="beyond every calendar"),
+        pytest.param([NOW_MS + 1], NOW_MS, id="in the future"),
+        pytest.param([0, 1 << 62, NEWEST + 3 * MS_PER_HOUR], NEWEST + 3 * MS_PER_HOUR, id="one of several is right"),
+        pytest.param([], NOW_MS, id="nothing is left"),
+    ],
+)
+async def test_a_wrong_clock_does_not_shorten_a_gap(times: list[int], until: int) -> None:
+    """The time behind a gap is told by records whose clocks can be right, and ends now where there are none."""
+    reader = Left(times)
+    progress = {LOST: Progress(last=4, received=NEWEST)}
+    (gap,) = await missing(reader, progress, now=naive_utc(NOW_MS))
+    assert (gap.first, gap.last) == (5, 9)
+    assert (gap.since, gap.until) == (naive_utc(NEWEST), naive_utc(until))

@@ -30,7 +30,7 @@ def gap_command(*, tiers: Path, why: str | None, as_json: bool, config: Path | N
     The follower stops (history_gone) where the log lacks records that are not in the rollups yet: retention was shorter
     than it stood still, or somebody deleted records. Restore the log if that can be. If not, --accept notes what is
     lost and goes on behind it: the gap stays in the rollups and in every seal and rebuild, and answers that it may
-    touch say so. Stop `tidegate serve` first.
+    touch say so. Entries that are damaged (log_damaged) count as lost too. Stop `tidegate serve` first.
 
     \b
     Examples:
