@@ -39,14 +39,15 @@ WORKERS ?= 2
 test: setup ## every test, two files at a time (WORKERS=0: one after the other)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
-# What `make faults` plays: rounds on each log, worlds in the simulation; SEED=n plays the same rounds again.
+# What `make faults` plays: rounds on each log, worlds in the simulation; both print the seed that they drew, and SEED=n
+# plays the same ones again.
 ROUNDS ?= 200
 SEEDS ?= 10000
 
 .PHONY: faults
 faults: setup ## what kills processes and fills disks: tests, 10,000 simulated worlds, 200 random rounds on each log
 	$(BIN)/python -m pytest -m faults
-	$(BIN)/python -m load.simulation --seeds $(SEEDS) --jobs 2
+	$(BIN)/python -m load.simulation --seeds $(SEEDS) --jobs 2 $(if $(SEED),--first-seed $(SEED))
 	$(BIN)/python -m load.faults --rounds $(ROUNDS) --log both $(if $(SEED),--seed $(SEED))
 
 .PHONY: kafka

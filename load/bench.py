@@ -13,6 +13,7 @@ from types import FrameType
 import click
 
 from load.answers_part import ANSWERS_FULL, ANSWERS_QUICK, AnswersSize, measure_answers
+from load.broker import BrokerFailedError, NoBroker
 from load.children import ChildFailedError
 from load.client import BadAnswerError
 from load.comparison import FULL, QUICK, Comparison, Size
@@ -20,6 +21,9 @@ from load.follower_part import FOLLOWER_FULL, FOLLOWER_QUICK, FollowerSize, meas
 from load.kafka_part import KAFKA_FULL, KAFKA_QUICK, KafkaSize, measure_kafka
 from load.part import Part, document, missed, show
 from load.processes import Cores, ServerFailedError, choose_cores
+
+FAILURES = (BadAnswerError, BrokerFailedError, ChildFailedError, NoBroker, ServerFailedError, TimeoutError)
+"""What ends a part."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -114,17 +118,30 @@ def main(seed: int, chosen: Sequence[str], sizes: object, folder: Path | None, a
     What is measured runs on one core, whatever drives it on another. Progress goes to stderr, figures to stdout.
     docs/measurements.md says what the figures mean.
 
-    Exit codes: 0 the targets are met, or nothing was judged (--quick); 1 a target is missed, or a process failed;
-    2 wrong usage; 130 interrupted. Whatever happens, every process that was started is ended.
+    Exit codes: 0 the targets are met, or nothing was judged (--quick); 1 a target is missed, or a part could not be
+    measured (the others are printed); 2 wrong usage; 130 interrupted. Whatever happens, every process that was started
+    is ended.
     """  # noqa: D301  # the backspace is what keeps click from filling the lines after it
     with _interruptible(), tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=folder) as scratch:
         bench = Bench(A_LITTLE if sizes is A_LITTLE else EVERYTHING, seed, choose_cores(), Path(scratch))
+        parts, failed = _measured(bench, [name for name in PARTS if name in (chosen or PARTS)])
+    if parts or not failed:
+        _print(parts, as_json=as_json)
+    for name, why in failed.items():
+        click.echo(f"Error: {name} was not measured: {why}", err=True)
+    sys.exit(1 if failed or any(missed(part) for part in parts.values()) else 0)
+
+
+def _measured(bench: Bench, names: Sequence[str]) -> tuple[dict[str, Part], dict[str, str]]:
+    """The parts that could be measured, and why the others could not: one that fails takes no figures of others."""
+    parts: dict[str, Part] = {}
+    failed: dict[str, str] = {}
+    for name in names:
         try:
-            parts = {name: measure(bench) for name, measure in PARTS.items() if name in (chosen or PARTS)}
-        except (BadAnswerError, ChildFailedError, ServerFailedError, TimeoutError) as error:
-            raise click.ClickException(str(error) or "a server did not answer in time") from None
-    _print(parts, as_json=as_json)
-    sys.exit(1 if any(missed(part) for part in parts.values()) else 0)
+            parts[name] = PARTS[name](bench)
+        except FAILURES as error:
+            failed[name] = str(error) or "a server did not answer in time"
+    return parts, failed
 
 
 def _print(parts: dict[str, Part], *, as_json: bool) -> None:

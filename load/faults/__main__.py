@@ -3,7 +3,8 @@
     python -m load.faults --rounds 200 --log both
     python -m load.faults --seed 7 --round 31 --log kafka      # the faults of one round again, on a fresh directory
 
-Ends with `lost 0, counted twice 0, leaked 0`, or with 1 and the reasons. Ctrl-C ends every process and removes the
+Ends with `lost 0, counted twice 0, leaked 0`, or with exit code 1 and the reasons: `other` counts what is none of the
+three. Ctrl-C ends every process and removes the
 data; so does the end of a run, but for that of one that failed, whose directory is named.
 """
 
@@ -18,9 +19,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from load.broker import NoBroker, cluster
+from load.broker import BrokerFailedError, NoBroker, cluster
 from load.faults.kafka_world import KafkaWorld
-from load.faults.rounds import Life, living, total
+from load.faults.rounds import Life, failure, living, total
 from load.faults.schedule import embedded_injections, kafka_injections
 from load.faults.verdict import Violation
 from load.faults.world import EmbeddedWorld
@@ -44,7 +45,11 @@ def main() -> int:
             numbers = [asked.round] if asked.round else range(1, asked.rounds + 1)
             violations += RUNS[log](folder / log, seed, numbers)
     except NoBroker as error:
+        _say(total(violations))
         return _failed(folder, f"there is no Kafka to try: {error}")
+    except BrokerFailedError as error:
+        violations.append(failure(error))
+        _say(f"  {violations[-1]}\n  again: python -m load.faults --log kafka --seed {seed}")
     except KeyboardInterrupt:
         shutil.rmtree(folder)
         return _failed(None, "interrupted")
@@ -95,6 +100,8 @@ async def play(life: Life, numbers: Sequence[int], *, log: str, seed: int, say: 
     last = await life.last_look()
     for violation in last:
         say(f"  {violation}")
+    if last:
+        say(f"  again: python -m load.faults --log {log} --seed {seed} --rounds {numbers[-1]}")
     counted = ", ".join(f"{number} {what}" for what, number in sorted(life.told.summary().items()))
     say(f"{log}: {len(numbers)} rounds in {time.monotonic() - started:.0f} s, reports {counted}")
     return last

@@ -19,7 +19,7 @@ from struct import Struct
 from typing import Any
 
 from load.faults.made import REPORT, TIERS, Made, ReportMaker
-from load.faults.told import Told
+from load.faults.told import ACCEPTED, IN_DOUBT, Told
 from load.fleet.batches import AVRO_SEQUENCE
 from load.fleet.connection import Address, Answer, Connection, NoAnswer, NotSent
 
@@ -44,15 +44,23 @@ class Clients:
     """Several connections to one address, through a proxy that may do anything to them."""
 
     def __init__(
-        self, address: tuple[str, int], tokens: Mapping[str, str], *, told: Told, maker: ReportMaker, random: Random
+        self,
+        address: tuple[str, int],
+        tokens: Mapping[str, str],
+        *,
+        told: Told,
+        maker: ReportMaker,
+        random: Random,
+        accepted: list[Made],
     ) -> None:
+        """`accepted` is what was taken before, in earlier rounds as well; what is taken now is added."""
         self._address = Address(*address, secure=False, prefix="")
         self._tokens = tokens
         self._told = told
         self._maker = maker
         self._random = random
         self._again: list[Made] = []
-        self._accepted: list[Made] = []
+        self._accepted = accepted
 
     async def post_until(self, stop: asyncio.Event, *, connections: int, now: Callable[[], int]) -> None:
         """Post new reports, and old ones again, until told to stop; `now` is what the gate's clock says."""
@@ -87,6 +95,16 @@ class Clients:
         finally:
             await connection.close()
 
+    async def post_once(self, made: Made) -> str:
+        """One report, on a connection of its own: `accepted`, `in_doubt` or the reason for which it was refused."""
+        connection = Connection(self._address)
+        try:
+            await self._exchange([made], connection, DEADLINE_SECONDS)
+        finally:
+            await connection.close()
+        tries = self._told.reports[made.report_id]
+        return next(iter(tries.reasons), ACCEPTED if tries.accepted else IN_DOUBT)
+
     def _next(self, now: int) -> list[Made]:
         """What the next request carries: reports of one tier, some of them posted before."""
         tier = self._random.choice(TIERS)
@@ -113,6 +131,7 @@ class Clients:
 
     async def _exchange(self, batch: Sequence[Made], connection: Connection, patience: float) -> bool:
         """One request; whether its reports have come to an end. What was told of them is written down."""
+        sent = time.monotonic()
         try:
             async with asyncio.timeout(patience):
                 answer = await connection.post(_path(batch), _body(batch), self._headers(batch))
@@ -121,21 +140,21 @@ class Clients:
             return False
         except TimeoutError:
             self._told.unanswered += patience == DEADLINE_SECONDS
-            self._told.in_doubt(batch)
+            self._told.in_doubt(batch, sent=sent)
             return False
         except NoAnswer:
-            self._told.in_doubt(batch)
+            self._told.in_doubt(batch, sent=sent)
             return False
-        return self._enter(batch, answer)
+        return self._enter(batch, answer, sent=sent)
 
-    def _enter(self, batch: Sequence[Made], answer: Answer) -> bool:
+    def _enter(self, batch: Sequence[Made], answer: Answer, *, sent: float) -> bool:
         document = document_of(answer)
         if answer.status == 202 and "accepted" in document:
-            self._verdicts(batch, document)
+            self._verdicts(batch, document, sent=sent)
             return True
         reason = document.get("reason")
-        if reason is None or reason in ("in_doubt", NOT_SAID):
-            self._told.in_doubt(batch)
+        if reason is None or reason in (IN_DOUBT, NOT_SAID):
+            self._told.in_doubt(batch, sent=sent)
             return False
         self._told.refused(batch, reason)
         if document.get("action") == "retry":
@@ -143,15 +162,15 @@ class Clients:
         self._told.faults.append(f"a whole request was refused with {reason}")
         return True
 
-    def _verdicts(self, batch: Sequence[Made], document: Mapping[str, Any]) -> None:
+    def _verdicts(self, batch: Sequence[Made], document: Mapping[str, Any], *, sent: float) -> None:
         refused = {verdict["index"]: verdict["reason"] for verdict in document["rejected"]}
         accepted = [made for index, made in enumerate(batch) if index not in refused]
         if len(accepted) != document["accepted"]:
             self._told.faults.append("a 202 accepts another number of reports than it leaves over")
-        self._told.ok(accepted)
+        self._told.ok(accepted, sent=sent)
         self._accepted += accepted
         for index, reason in refused.items():
-            self._told.discarded(batch[index], reason)
+            self._told.discarded(batch[index], reason, sent=sent)
 
     def _headers(self, batch: Sequence[Made]) -> dict[str, str]:
         return {"authorization": f"Bearer {self._tokens[batch[0].tier]}", "content-type": AVRO_SEQUENCE}

@@ -7,7 +7,7 @@ from typing import Any
 
 from load.faults.evidence import InLog, InRollups, in_rollups
 from load.faults.told import Told
-from load.faults.verdict import Violation, fold, ledger_totals
+from load.faults.verdict import ACCEPTED, IN_DOUBT, RECEIVED, Violation, fold, ledger_totals
 from load.faults.world import World
 
 
@@ -29,7 +29,7 @@ def _rebuilt(world: World, before: InRollups) -> Iterator[Violation]:
     shutil.copy2(world.data / "rollups" / "rollups.duckdb", kept)
     after = in_rollups(kept / "rollups.duckdb")
     shutil.rmtree(kept)
-    if (after.tasks, after.accepted, after.ids) != (before.tasks, before.accepted, before.ids):
+    if after != before:
         yield Violation("I5", "rollups that are made anew from seals and log are others")
     world.start()
 
@@ -40,10 +40,19 @@ def _published(world: World, told: Told, log: InLog) -> Iterator[Violation]:
     found = _a3(world)
     for tier in sorted(accepted):
         row = found.get(tier, Counter())
-        expected = {"accepted": accepted[tier], "duplicate": duplicates[tier], "received": said[tier, "received"]}
+        expected = {"accepted": accepted[tier], "duplicate": duplicates[tier], **_of_gates(said, tier)}
         shown = {name: row[name] for name in expected}
         if shown != expected:
             yield Violation("I4", f"A3 shows {shown} for {tier}, and the log says {expected}")
+
+
+def _of_gates(said: Counter[tuple[str, str]], tier: str) -> Mapping[str, int]:
+    """What A3 shows of the gates' records."""
+    of_tier = Counter({outcome: number for (of, outcome), number in said.items() if of == tier})
+    received, accepted, in_doubt = (of_tier.pop(name, 0) for name in (RECEIVED, ACCEPTED, IN_DOUBT))
+    rejected = of_tier.total()
+    unaccounted = received - accepted - rejected - in_doubt
+    return {"received": received, "rejected": rejected, "in_doubt": in_doubt, "unaccounted": unaccounted}
 
 
 def _a3(world: World) -> Mapping[str, Counter[str]]:

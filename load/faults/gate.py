@@ -22,6 +22,7 @@ STOP_SECONDS = 10.0
 """How long a gate may take to end, by its contract."""
 
 POLL_SECONDS = 0.02
+PROGRAM = "load.faults.turned_clock"
 NOT_INHERITED = ("TIDEGATE_", "OTEL_")
 
 
@@ -46,25 +47,26 @@ class GateProcess:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
         if failpoints:
             environment["TIDEGATE_FAILPOINTS"] = failpoints
+        self.client = httpx.Client(timeout=60)
+        self.url = ""
         self._stdout = folder / "stdout"
         self._stderr = folder / "stderr"
         self._lines = self._stdout.read_bytes().count(b"\n") if self._stdout.exists() else 0
         command = [
             sys.executable,
             "-m",
-            "load.faults.turned_clock",
+            PROGRAM,
             str(folder / "clock"),
             "tidegate",
             "serve",
             *settings,
         ]
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
-            # A session of its own: Ctrl-C is for the schedule, which ends its gates itself.
+            # A session of its own: Ctrl-C is for the schedule, which ends its gates itself. Nothing comes behind this
+            # that could fail, for nobody would know of the process.
             self.process = subprocess.Popen(  # noqa: S603  # this very program, on a directory of our own
                 command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=environment, start_new_session=True
             )
-        self.client = httpx.Client(timeout=60)
-        self.url = ""
 
     @property
     def pid(self) -> int:
@@ -123,6 +125,10 @@ class GateProcess:
     def metrics_text(self) -> str:
         """What `/metrics` says."""
         return self.client.get(self.url + "/metrics").text
+
+    def says_ready(self) -> bool:
+        """Whether it says that it can take reports."""
+        return self.client.get(self.url + "/readyz").status_code == 200
 
     def publish(self, token: str) -> httpx.Response:
         """Have everything that was answered with 202 applied and published."""

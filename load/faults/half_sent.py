@@ -1,6 +1,9 @@
 """A request whose last byte is held back, for a gate that is told to stop meanwhile."""
 
 import asyncio
+import json
+import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -13,11 +16,15 @@ HEAD = (
 )
 
 
+LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
+
+
 class HalfSent:
     """Posts a report but for its end."""
 
     def __init__(self, address: tuple[str, int], tokens: Mapping[str, str], made: Made) -> None:
         self.made = made
+        self.sent = time.monotonic()
         self._address = address
         self._token = tokens[made.tier]
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -31,20 +38,28 @@ class HalfSent:
         writer.write(head.encode() + made.message[:-1])
         await writer.drain()
 
-    async def end(self, *, complete: bool) -> int:
-        """The status of the answer, or 0 where the connection was closed instead; the last byte is sent or is not."""
+    async def end(self, *, complete: bool) -> tuple[int, str]:
+        """Status and reason of the answer, 0 where the connection was closed instead; the last byte is sent or not."""
         assert self._streams is not None  # noqa: S101 - for the type checker; `begin` comes first
         reader, writer = self._streams
-        with suppress(OSError):
+        with suppress(OSError, EOFError):
             if complete:
                 writer.write(self.made.message[-1:])
                 await writer.drain()
             async with asyncio.timeout(STOP_SECONDS):
-                line = await reader.readline()
-            return int(line.split()[1]) if line else 0
-        return 0
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = LENGTH.search(head)
+                body = await reader.readexactly(int(length[1])) if length else b""
+            return int(head.split()[1]), _reason(body)
+        return 0, ""
 
     def close(self) -> None:
         """Hang up."""
         if self._streams is not None:
             self._streams[1].close()
+
+
+def _reason(body: bytes) -> str:
+    with suppress(ValueError, AttributeError):
+        return str(json.loads(body).get("reason", ""))
+    return ""

@@ -9,11 +9,14 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
-from load.faults.gate import STOP_SECONDS, GateFailed
+from load.faults.clients import Clients
+from load.faults.gate import START_SECONDS, STOP_SECONDS, GateFailed
 from load.faults.half_sent import HalfSent
 from load.faults.made import Made, ReportMaker
 from load.faults.proxy import BlackHole, Cut, Fault, FaultProxy, HalfClose, Pass
@@ -25,6 +28,9 @@ REQUEST_BYTES, ANSWER_BYTES = 12_000, 700
 
 HOUR_MS = 3_600_000
 REFUSED_START = 1
+BROKEN = "managed.toml"
+REFUSED_FOR = ("the schemas and policies cannot be used", BROKEN)
+"""What a gate says on stderr that does not start for a broken policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,15 @@ class Stage:
     def moment(self, longest: float = 0.4) -> Awaitable[None]:
         """A moment that nobody could predict but from the seed."""
         return asyncio.sleep(self.random.uniform(0.05, longest))
+
+    async def post(self) -> str:
+        """Post a report that nothing is wrong with to the gate itself, past the network; what was told of it."""
+        world = self.world
+        (made,) = good_reports(self, 1)
+        clients = Clients(
+            world.gate.address, world.tokens, told=self.told, maker=self.maker, random=self.random, accepted=[]
+        )
+        return await clients.post_once(made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +124,7 @@ async def told_to_stop(stage: Stage) -> str:
     """SIGTERM with bodies half received: each is answered with 202 or 503, and the process ends within 10 s."""
     gate = stage.world.gate
     await stage.moment()
-    waiting = [HalfSent(gate.address, stage.world.tokens, made) for made in _good_reports(stage, 4)]
+    waiting = [HalfSent(gate.address, stage.world.tokens, made) for made in good_reports(stage, 4)]
     try:
         for one in waiting:
             await one.begin()
@@ -122,13 +137,14 @@ async def told_to_stop(stage: Stage) -> str:
     code = await asyncio.get_running_loop().run_in_executor(None, lambda: gate.process.wait(STOP_SECONDS + 2))
     if code != 0:
         raise GateFailed(f"SIGTERM with bodies half received: it ended with {code}")
-    for one, answer in zip(waiting, answers, strict=True):
-        stage.told.enter([one.made], answer)
+    for one, (status, reason) in zip(waiting, answers, strict=True):
+        stage.told.enter([one.made], status, reason=reason, sent=one.sent)
     stage.world.ended()
-    return f"SIGTERM with bodies half received: answered {sorted(answers)}"
+    return f"SIGTERM with bodies half received: answered {sorted(status for status, _ in answers)}"
 
 
-def _good_reports(stage: Stage, how_many: int) -> list[Made]:
+def good_reports(stage: Stage, how_many: int) -> list[Made]:
+    """New reports of the tier that may say most, none of which has to be refused."""
     made: list[Made] = []
     while len(made) < how_many:
         made += [one for one in [stage.maker.make("managed", now=stage.world.now())] if one.refused is None]
@@ -186,19 +202,17 @@ async def clock_steps_back(stage: Stage) -> str:
 async def policy_broken(stage: Stage) -> str:
     """A policy file that cannot be read, at a reload and at a start: the old one stays, and no gate starts with it."""
     world = stage.world
-    file = world.tiers / "managed.toml"
+    file = world.tiers / BROKEN
     good = file.read_bytes()
     refusals = len(world.gate.events("policy_refused"))
     broken = stage.random.choice([b"[[rule", b"\xff\xfe" + good, b"", good.replace(b"tier =", b"tear =", 1)])
     file.write_bytes(broken)
     try:
         world.gate.signal(signal.SIGHUP)
-        await _until(lambda: len(world.gate.events("policy_refused")) > refusals, "a broken policy was refused")
+        await until(lambda: len(world.gate.events("policy_refused")) > refusals, "a broken policy was refused")
         await stage.moment()
         await run_on_thread(world.stop)
-        code = await _refused_start(world)
-        if code != REFUSED_START:
-            raise GateFailed(f"a gate ended with {code} where a policy is broken at its start")
+        await refused_start(world)
     finally:
         file.write_bytes(good)
     return "a policy file was broken at reload and at start"
@@ -210,13 +224,46 @@ async def policy_changed(stage: Stage) -> str:
     text = file.read_text(encoding="utf-8")
     tighten = KEPT in text
     changed = text.replace(KEPT, "") if tighten else text.replace(BEFORE_IT, BEFORE_IT + KEPT)
-    file.write_text(VERSION.sub(lambda found: f"version = {int(found[1]) + 1}", changed, count=1), encoding="utf-8")
-    gate = stage.world.gate
-    reloads = len(gate.events("policy_reloaded"))
-    gate.signal(signal.SIGHUP)
-    await _until(lambda: len(gate.events("policy_reloaded")) > reloads, "a changed policy is in force")
+    file.write_text(_next_version(changed), encoding="utf-8")
+    await _reloaded(stage, file)
     await stage.moment()
     return f"a policy was {'tightened' if tighten else 'loosened'}"
+
+
+async def policy_rolled_back(stage: Stage) -> str:
+    """A policy is changed, and then the file of before is put back: a lower version is put in force as any other is."""
+    file = stage.world.tiers / "contractor.toml"
+    before = file.read_text(encoding="utf-8")
+    try:
+        file.write_text(_next_version(before), encoding="utf-8")
+        await _reloaded(stage, file)
+        await stage.moment()
+    finally:
+        file.write_text(before, encoding="utf-8")
+    await _reloaded(stage, file)
+    await stage.moment()
+    return "a policy was changed and rolled back"
+
+
+async def _reloaded(stage: Stage, file: Path) -> None:
+    """The gate is told, and says that the version in the file is in force; raises `GateFailed`."""
+    gate, version = stage.world.gate, _version(file)
+
+    def in_force() -> list[str]:
+        return [str(event["version"]) for event in gate.events("policy_reloaded") if event["tier"] == file.stem]
+
+    reloads = len(in_force())
+    gate.signal(signal.SIGHUP)
+    await until(lambda: in_force()[reloads:] == [version], f"version {version} of a policy is in force")
+
+
+def _version(file: Path) -> str:
+    (version,) = VERSION.findall(file.read_text(encoding="utf-8"))
+    return str(version)
+
+
+def _next_version(text: str) -> str:
+    return VERSION.sub(lambda found: f"version = {int(found[1]) + 1}", text, count=1)
 
 
 BEFORE_IT, KEPT = '"rows.refused", ', '"rows.degraded", '
@@ -225,23 +272,32 @@ BEFORE_IT, KEPT = '"rows.refused", ', '"rows.degraded", '
 VERSION = re.compile(r"(?m)^version = ([0-9]+)")
 
 
-async def _refused_start(world: World) -> int:
+async def refused_start(world: World) -> None:
+    """A gate does not start, and says that it is for the policy; raises `GateFailed`."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tidegate", "serve", *world.settings()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
-        return await process.wait()
+        async with asyncio.timeout(START_SECONDS):
+            _, said = await process.communicate()
+    except TimeoutError:
+        raise GateFailed(f"a gate with a broken policy has not ended after {START_SECONDS:.0f} s") from None
     finally:
-        if process.returncode is None:  # cancelled: the policy is mended now, and it might start
+        if process.returncode is None:  # the policy is mended now, and it might start
             process.kill()
+            await process.wait()
+    words = said.decode(errors="replace")
+    if process.returncode != REFUSED_START or any(word not in words for word in REFUSED_FOR):
+        raise GateFailed(f"a gate with a broken policy ended with {process.returncode}, and said:\n{words[-500:]}")
 
 
-async def _until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(500):
-        if condition():
-            return
+async def until(condition: Callable[[], bool], what: str, *, seconds: float = 10.0) -> None:
+    """Return once `condition`, which is asked on a thread, is true; raises `GateFailed` where it is not in time."""
+    deadline = time.monotonic() + seconds
+    while not await asyncio.to_thread(condition):
+        if time.monotonic() > deadline:
+            raise GateFailed(f"not within {seconds:.0f} s: {what}")
         await asyncio.sleep(0.02)
-    raise GateFailed(f"not within 10 s: {what}")

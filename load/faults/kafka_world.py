@@ -49,7 +49,7 @@ class KafkaWorld(World):
 
     def disks(self) -> Mapping[str, Path]:
         """The brokers' disks, and what they printed, as well."""
-        brokers = {f"broker {broker.node_id}": broker.log_dir for broker in self.cluster.brokers}
+        brokers = {f"broker {broker.node_id}": broker.directory for broker in self.cluster.brokers}
         return {**super().disks(), **brokers}
 
     async def write_by_hand(self, entries: Sequence[Entry]) -> None:

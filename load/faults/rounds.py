@@ -14,6 +14,8 @@ Rules held here:
 import asyncio
 import shutil
 import time
+import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ from load.faults.evidence import LogScan, copied_rollups, in_rollups
 from load.faults.gate import GateFailed
 from load.faults.injections import Injection, Stage
 from load.faults.leaked import Search, on_disk, said
-from load.faults.made import ReportMaker
+from load.faults.made import Made, ReportMaker
 from load.faults.proxy import FaultProxy, Pass, fault_proxy
 from load.faults.told import Told
 from load.faults.verdict import (
@@ -35,7 +37,9 @@ from load.faults.verdict import (
     ledger_violations,
     living_violations,
     log_violations,
+    may_lack,
     rollup_violations,
+    still_lacking,
 )
 from load.faults.world import World, run_on_thread
 
@@ -51,6 +55,9 @@ DEEP_EVERY = 10
 """Rounds between two searches of every disk, with a rebuild and the published ledger."""
 
 READ_SECONDS = 30.0
+RECORD_SECONDS = 10.0
+"""A gate tells its log every second what it counted; an append may take two."""
+
 LOOK_AGAIN_SECONDS = 0.5
 MEMORY_BYTES = 192 << 20
 NETWORK_TOO = 0.35
@@ -78,6 +85,7 @@ class Life:
         self._scan = LogScan()
         self._search = Search()
         self._memory: int | None = None
+        self._accepted: list[Made] = []
         self.told = Told()
 
     async def play(self, number: int) -> Outcome:
@@ -86,21 +94,28 @@ class Life:
         random = Random(f"{self._seed}/{number}")
         chosen = self._drawn(random)
         self.told.permitted = frozenset()
+        self.told.heard.clear()
+        kills = len(self._world.killed_at)
         injected, violations = [one.name for one in chosen], list[Violation]()
         try:
             injected = await self._harm(chosen, random, number)
             await self._drain()
+            self._world.lacking += may_lack(self.told, self._world.killed_at[kills:])
             violations += await self._look(deep=number % DEEP_EVERY == 0)
-        except GateFailed as error:
-            violations.append(Violation("I6", str(error)))
+        except Exception as error:  # noqa: BLE001  # whatever ends a round: it is told, with what plays it again
+            violations.append(failure(error))
         return Outcome(number, injected, time.monotonic() - started, violations)
 
     async def last_look(self) -> Sequence[Violation]:
         """Every invariant once more, every disk searched, and the process ended in good order."""
-        violations = list(await self._look(deep=True))
-        await run_on_thread(self._world.stop)
-        await self._read_log(seconds=READ_SECONDS)
-        return violations + list(ledger_violations(self._scan.found, self._world.processes))
+        violations: list[Violation] = []
+        try:
+            violations += await self._look(deep=True)
+            await run_on_thread(self._world.stop)
+            violations += await self._ledger()
+        except Exception as error:  # noqa: BLE001  # as in a round
+            violations.append(failure(error))
+        return violations
 
     def _drawn(self, random: Random) -> list[Injection]:
         first = random.choices(self._injections, [one.weight for one in self._injections])[0]
@@ -112,7 +127,9 @@ class Life:
         failpoints = ",".join(one.failpoints(random) for one in chosen if one.failpoints is not None)
         await run_on_thread(lambda: self._world.ensure(failpoints))
         maker = ReportMaker(self._world.catalogue, seed=self._seed * 1_000_003 + number)
-        clients = Clients(self._proxy.address, self._world.tokens, told=self.told, maker=maker, random=random)
+        clients = Clients(
+            self._proxy.address, self._world.tokens, told=self.told, maker=maker, random=random, accepted=self._accepted
+        )
         stage = Stage(self._world, self._proxy, random, self.told, maker)
         async with _posting(clients, self._world):
             await asyncio.sleep(QUIET_SECONDS)
@@ -120,10 +137,10 @@ class Life:
             self._proxy.fault = Pass
             self._proxy.hang_up()
             await self._world.repair()
+            if failed := [one for one in done if isinstance(one, BaseException)]:
+                raise failed[0]
             await run_on_thread(self._world.revive)
             await asyncio.sleep(QUIET_SECONDS)
-        if failed := [one for one in done if isinstance(one, BaseException)]:
-            raise failed[0]
         if left := await clients.settle(seconds=SETTLE_SECONDS):
             raise GateFailed(f"{left} reports are not taken {SETTLE_SECONDS:.0f} s after the fault ended")
         return [one for one in (failpoints, *done) if isinstance(one, str) and one]
@@ -147,7 +164,8 @@ class Life:
         self.told.unanswered, self.told.faults = 0, []
         file, found = await self._held_against_what_was_told()
         violations += found
-        violations += ledger_violations(self._scan.found, world.processes)
+        violations += await self._ledger()
+        world.lacking = still_lacking(self.told, self._scan.found, world.lacking)
         metrics = await asyncio.to_thread(world.gate.metrics_text)
         violations += living_violations(metrics)
         violations += self._memory_violations()
@@ -175,6 +193,16 @@ class Life:
                 return file, found
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
             await self._drain()
+
+    async def _ledger(self) -> Sequence[Violation]:
+        """What is wrong with the gates' records, once the one that runs has had time for its next one."""
+        deadline = time.monotonic() + RECORD_SECONDS + self._world.readers_lag_seconds
+        while True:
+            await self._read_log(seconds=READ_SECONDS)
+            found = list(ledger_violations(self.told, self._scan.found, self._world.processes))
+            if not found or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def _read_log(self, *, seconds: float) -> None:
         """Take what is new in the log; one that cannot be read yet is tried again. Raises `GateFailed`."""
@@ -226,9 +254,16 @@ async def living(world: World, injections: Sequence[Injection], *, seed: int) ->
             world.close()
 
 
+def failure(error: Exception) -> Violation:
+    """What ended a round or a look before its end."""
+    if isinstance(error, GateFailed):
+        return Violation("I6", str(error))
+    return Violation("I6", f"not looked at to the end: {''.join(traceback.format_exception(error, limit=-3)).rstrip()}")
+
+
 def total(violations: Sequence[Violation]) -> str:
-    """The last line of a run."""
-    kinds = {
-        kind: sum(one.cases for one in violations if one.kind == kind) for kind in ("lost", "counted twice", "leaked")
-    }
+    """The last line of a run; `other` is said only where there is something else."""
+    kinds: Counter[str] = Counter({"lost": 0, "counted twice": 0, "leaked": 0})
+    for one in violations:
+        kinds[one.kind] += one.cases
     return ", ".join(f"{kind} {cases}" for kind, cases in kinds.items())

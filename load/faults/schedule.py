@@ -17,6 +17,7 @@ ANY_LOG: Sequence[Injection] = (
     Injection("clock steps back", common.clock_steps_back, weight=2),
     Injection("policy broken", common.policy_broken),
     Injection("policy changed", common.policy_changed, weight=2),
+    Injection("policy rolled back", common.policy_rolled_back),
     Injection("poison in the log", storage.poison),
     *(network(name) for name in NETWORK),
 )

@@ -5,17 +5,31 @@ import dataclasses
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from ingest.records import GATES_OWN
 from ingest.report import Entry
-from load.faults.injections import Stage
+from load.faults.gate import GateFailed
+from load.faults.injections import Stage, until
+from load.faults.told import ACCEPTED, IN_DOUBT
 from load.faults.world import EmbeddedWorld, World, run_on_thread
 
 LEAST_FILE_BYTES = 4_000
 """Less than a page of any database, and more than the lines that are logged on stderr meanwhile."""
 
 SYNCS = "fsync,fdatasync"
+TAKES_AGAIN_SECONDS = 30.0
+"""How long after the end of a fault the same process may still refuse; its clients try every half a second."""
+
+SAYS_SO_SECONDS = 20.0
+"""A gate looks at its log every two seconds, and says that it is not ready after the second time."""
+
+REFUSED_FOR_STORAGE = ("storage_full", "log_unavailable", "key_missing", IN_DOUBT)
+"""The reasons of a 503 where nothing can be stored; the third where a new pseudonym key would have to be."""
+
 POISON_RECORDS = 3
 
 
@@ -23,9 +37,38 @@ async def disk_full(stage: Stage) -> str:
     """No file of the process can grow: log and rollups refuse, and recover without a restart."""
     await stage.moment()
     with stage.world.gate.limited_files(LEAST_FILE_BYTES):
+        since = time.monotonic()
+        await _refuses(stage)
         await stage.moment(1.0)
-    await stage.moment()
+        _nothing_acknowledged(stage, since=since, what="no file could grow")
+    await _takes_again(stage)
     return "no file can grow"
+
+
+async def _refuses(stage: Stage) -> None:
+    """A report is turned away for the storage's sake; raises `GateFailed`."""
+    said = await stage.post()
+    if said not in REFUSED_FOR_STORAGE:
+        raise GateFailed(f"a report was answered with {said} while nothing could be stored")
+
+
+def _nothing_acknowledged(stage: Stage, *, since: float, what: str) -> None:
+    """No report that was posted since got a 202 yet; raises `GateFailed`. What was under way before is not counted."""
+    if taken := stage.told.acknowledged(after=since, before=time.monotonic()):
+        raise GateFailed(f"{taken} reports were answered with 202 while {what}")
+
+
+async def _takes_again(stage: Stage) -> None:
+    """The gate that refused, and no other, takes a report; raises `GateFailed`."""
+    gate = stage.world.gate
+    deadline = time.monotonic() + TAKES_AGAIN_SECONDS
+    while (said := await stage.post()) != ACCEPTED:
+        if not gate.alive or time.monotonic() > deadline:
+            state = "is gone" if not gate.alive else f"answers {said} {TAKES_AGAIN_SECONDS:.0f} s after the fault ended"
+            raise GateFailed(f"the gate {state}:\n{gate.last_words()}")
+        await asyncio.sleep(0.1)
+    if stage.world.gate is not gate:
+        raise GateFailed("another gate took the place of one that has to recover by itself")
 
 
 def can_fail_syncs() -> bool:
@@ -39,17 +82,24 @@ def can_fail_syncs() -> bool:
 async def syncs_fail(stage: Stage) -> str:
     """Every fsync of the process fails with EIO for a moment: nothing may be acknowledged that is not durable."""
     await stage.moment()
+    gate = stage.world.gate
     tracer = await asyncio.create_subprocess_exec(
-        *("strace", "-f", "-qq", "-o", "/dev/null", "-p", str(stage.world.gate.pid)),
+        *("strace", "-f", "-qq", "-o", "/dev/null", "-p", str(gate.pid)),
         *("-e", f"trace={SYNCS}", "-e", f"inject={SYNCS}:error=EIO"),
         stderr=subprocess.DEVNULL,
     )
     try:
-        await stage.moment(1.2)
+        await until(lambda: traced(gate.pid), "every thread of the gate is traced")
+        since = time.monotonic()
+        await _refuses(stage)
+        await until(lambda: not gate.says_ready(), "the gate says that it is not ready", seconds=SAYS_SO_SECONDS)
+        await _refuses(stage)
+        _nothing_acknowledged(stage, since=since, what="every sync failed")
     finally:
-        tracer.send_signal(signal.SIGINT)  # it lets go of the process, which goes on
+        with suppress(ProcessLookupError):
+            tracer.send_signal(signal.SIGINT)  # it lets go of the process, which goes on
         await tracer.wait()
-    await stage.moment()
+    await _takes_again(stage)
     follower = stage.world.gate.get("/v1/status", stage.world.operator)["follower"]
     if follower["why"] != "rollups_damaged":
         return "fsync fails with EIO"
@@ -57,6 +107,12 @@ async def syncs_fail(stage: Stage) -> str:
     await run_on_thread(stage.world.stop)
     await run_on_thread(stage.world.rebuild)
     return "fsync fails with EIO, and the rollups are rebuilt"
+
+
+def traced(pid: int) -> bool:
+    """Whether every thread of a process has a tracer, so that none of its calls goes by it."""
+    texts = [file.read_text(encoding="ascii") for file in Path(f"/proc/{pid}/task").glob("*/status")]
+    return bool(texts) and not any("TracerPid:\t0\n" in text for text in texts)
 
 
 async def tail_torn(stage: Stage) -> str:

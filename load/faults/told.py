@@ -4,14 +4,30 @@ A try ends in one of three ways. *ok*: a 202 that does not name the report as re
 so. *in doubt*: a 503 that says so, or no answer, and perhaps the report arrived; a bare timeout is in doubt.
 """
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from load.faults.made import Made
 
 IN_DOUBT = "in_doubt"
+ACCEPTED = "accepted"
+
+
+class Heard(NamedTuple):
+    """What was told of some reports of one request, and when: seconds of the clock that never goes back.
+
+    `outcome` is `accepted`, `in_doubt` or the reason of a refusal.
+    """
+
+    sent: float
+    heard: float
+    tier: str
+    outcome: str
+    reports: int
 
 
 class Standing(Enum):
@@ -30,6 +46,8 @@ class Tries:
     accepted: int = 0
     doubtful: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    discarded: Counter[str] = field(default_factory=Counter)
+    """Of the reasons those that a 202 gave for this report alone."""
 
     @property
     def standing(self) -> Standing:
@@ -53,16 +71,22 @@ class Told:
     faults: list[str] = field(default_factory=list)
     """Answers that no gate may give: a sentence each, without anything that was sent."""
 
-    def ok(self, posted: Sequence[Made]) -> None:
+    heard: list[Heard] = field(default_factory=list)
+    """What was told in this round."""
+
+    def ok(self, posted: Sequence[Made], *, sent: float = 0.0) -> None:
         self.requests["ok"] += 1
+        self._hear(posted, ACCEPTED, sent)
         for made in posted:
             self._of(made).accepted += 1
             if made.refused is not None:
                 self.faults.append(f"a report was accepted that has to be refused with {made.refused}")
 
-    def discarded(self, made: Made, reason: str) -> None:
+    def discarded(self, made: Made, reason: str, *, sent: float = 0.0) -> None:
         """A 202 says that the report will never be taken."""
         self.refused([made], reason)
+        self._of(made).discarded[reason] += 1
+        self._hear([made], reason, sent)
         if reason != made.refused and reason not in self.permitted:
             self.faults.append(f"a report was refused with {reason}, and not with {made.refused}")
 
@@ -71,22 +95,23 @@ class Told:
         for made in posted:
             self._of(made).reasons[reason] += 1
 
-    def in_doubt(self, posted: Sequence[Made]) -> None:
+    def in_doubt(self, posted: Sequence[Made], *, sent: float = 0.0) -> None:
         self.requests[IN_DOUBT] += 1
+        self._hear(posted, IN_DOUBT, sent)
         for made in posted:
             self._of(made).doubtful += 1
 
-    def enter(self, posted: Sequence[Made], status: int) -> None:
-        """What a stopping gate said to a body half received: 202 or 503, or it closed the connection (0)."""
-        match status:
-            case 202:
-                self.ok(posted)
-            case 503:
-                self.refused(posted, "stopping")
-            case 0:
-                self.in_doubt(posted)
+    def enter(self, posted: Sequence[Made], status: int, *, reason: str, sent: float = 0.0) -> None:
+        """What a stopping gate said to a body half received: 202, or 503 with a reason, or it closed (0)."""
+        match status, reason:
+            case 202, _:
+                self.ok(posted, sent=sent)
+            case (0, _) | (503, "in_doubt"):
+                self.in_doubt(posted, sent=sent)
+            case 503, _ if reason:
+                self.refused(posted, reason)
             case _:
-                self.in_doubt(posted)
+                self.in_doubt(posted, sent=sent)
                 self.faults.append(f"a body half received was answered with {status} while the gate stopped")
 
     def standing(self, standing: Standing) -> Iterator[Tries]:
@@ -99,6 +124,16 @@ class Told:
         for tries in self.reports.values():
             found[tries.standing.value] += 1
         return dict(found)
+
+    def acknowledged(self, *, after: float, before: float) -> int:
+        """How many reports of this round got a 202 that were sent and answered in between."""
+        return sum(
+            one.reports for one in self.heard if one.outcome == ACCEPTED and after < one.sent and one.heard < before
+        )
+
+    def _hear(self, posted: Sequence[Made], outcome: str, sent: float) -> None:
+        if posted:
+            self.heard.append(Heard(sent, time.monotonic(), posted[0].tier, outcome, len(posted)))
 
     def _of(self, made: Made) -> Tries:
         return self.reports.setdefault(made.report_id, Tries(made))

@@ -10,14 +10,18 @@ Two more are looked at where they happen: I3 (`leaked.py`), I6 and I7 (`rounds.p
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from load.faults.evidence import Cell, InLog, InRollups, Span
 from load.faults.told import Standing, Told
 
 Kind = Literal["lost", "counted twice", "leaked", "other"]
-RECEIVED, ACCEPTED, IN_DOUBT = "received", "accepted", "in_doubt"
+RECEIVED, ACCEPTED, IN_DOUBT, STORED = "received", "accepted", "in_doubt", "stored"
+
+UNTOLD_SECONDS = 6.0
+"""How long before its end a gate may have told its log last: it does so every second, and an append may take two. The
+rest is for a gate that was found gone a little later, and for a machine with other things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,14 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """How the gates of a data directory have ended so far: by SIGTERM with exit code 0, and by SIGKILL."""
+    """How the gates of a data directory have ended so far: by SIGTERM with exit code 0, and by SIGKILL.
+
+    `lacking` is what the records of killed gates may leave out: reports by tier and `stored` or a reason of refusal.
+    """
 
     stopped: int
     killed: int
+    lacking: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def log_violations(told: Told, log: InLog) -> Iterator[Violation]:
@@ -134,8 +142,8 @@ def newest_spans(spans: list[Span]) -> Mapping[str, Mapping[int, Span]]:
     return series
 
 
-def ledger_violations(log: InLog, processes: Processes) -> Iterator[Violation]:
-    """I4 of the gates' own records: whole series, balanced where they ended, and no more accepted than stored."""
+def ledger_violations(told: Told, log: InLog, processes: Processes) -> Iterator[Violation]:
+    """I4 of the gates' own records: whole series, balanced where they ended, with all that was stored and told."""
     series = newest_spans(log.spans)
     ended = [records for records in series.values() if any(span.final for span in records.values())]
     if len(ended) != processes.stopped:
@@ -148,6 +156,7 @@ def ledger_violations(log: InLog, processes: Processes) -> Iterator[Violation]:
             if received != rest:
                 yield Violation("I4", f"{tier}: a gate received {received} reports and accounts for {rest}")
     yield from _stored_violations(log, processes)
+    yield from _refusal_violations(told, log, processes)
 
 
 def _balance(spans: Iterable[Span]) -> Mapping[str, tuple[int, int]]:
@@ -171,18 +180,61 @@ def ledger_totals(log: InLog) -> Counter[tuple[str, str]]:
 
 def _stored_violations(log: InLog, processes: Processes) -> Iterator[Violation]:
     said = ledger_totals(log)
-    stored: Counter[str] = Counter()
-    for key, times in log.stored.items():
-        stored[log.tiers[key]] += times
-    for tier, number in stored.items():
+    for tier, number in _stored(log).items():
         accepted, doubtful = said[tier, ACCEPTED], said[tier, IN_DOUBT]
         if accepted > number:
             yield Violation("I4", f"{tier}: gates accepted {accepted} reports, and {number} are stored")
-        # The last second of a killed gate is in nobody's record: that is the gap.
-        if not processes.killed and number > accepted + doubtful:
-            yield Violation(
-                "I4", f"{tier}: {number} reports are stored, of {accepted} accepted and {doubtful} in doubt"
-            )
+        if number > accepted + doubtful + (lacking := processes.lacking.get((tier, STORED), 0)):
+            shown = f"of {accepted} accepted, {doubtful} in doubt and {lacking} that killed gates may not have told"
+            yield Violation("I4", f"{tier}: {number} reports are stored, {shown}")
+
+
+def _stored(log: InLog) -> Counter[str]:
+    """Entries of reports by tier, each copy."""
+    stored: Counter[str] = Counter()
+    for key, times in log.stored.items():
+        stored[log.tiers[key]] += times
+    return stored
+
+
+def _refusal_violations(told: Told, log: InLog, processes: Processes) -> Iterator[Violation]:
+    """A refusal that a client was told is in a record. There may be more in them: answers were lost."""
+    said = ledger_totals(log)
+    for (tier, reason), number in sorted(_discarded(told).items()):
+        lacking = processes.lacking.get((tier, reason), 0)
+        if number > said[tier, reason] + lacking:
+            shown = f"{said[tier, reason]} are in the records, and {lacking} may be missing"
+            yield Violation("I4", f"{tier}: clients were told {reason} of {number} reports; {shown}")
+
+
+def _discarded(told: Told) -> Counter[tuple[str, str]]:
+    discarded: Counter[tuple[str, str]] = Counter()
+    for tries in told.reports.values():
+        for reason, number in tries.discarded.items():
+            discarded[tries.made.tier, reason] += number
+    return discarded
+
+
+def may_lack(told: Told, killed_at: Iterable[float]) -> Counter[tuple[str, str]]:
+    """What the last records of gates killed in this round may leave out, of what clients posted shortly before."""
+    moments = list(killed_at)
+    found: Counter[tuple[str, str]] = Counter()
+    for one in told.heard:
+        if any(moment - UNTOLD_SECONDS < one.sent < moment for moment in moments):
+            found[one.tier, STORED if one.outcome in (ACCEPTED, IN_DOUBT) else one.outcome] += one.reports
+    return found
+
+
+def still_lacking(told: Told, log: InLog, lacking: Mapping[tuple[str, str], int]) -> Counter[tuple[str, str]]:
+    """As much of an allowance as can have been needed: what a kill may hide is not left over for later rounds."""
+    said, stored, discarded = ledger_totals(log), _stored(log), _discarded(told)
+
+    def missing(tier: str, outcome: str) -> int:
+        if outcome == STORED:
+            return stored[tier] - said[tier, ACCEPTED]
+        return discarded[tier, outcome] - said[tier, outcome]
+
+    return Counter({(tier, what): max(0, min(most, missing(tier, what))) for (tier, what), most in lacking.items()})
 
 
 def living_violations(metrics: str) -> Iterator[Violation]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +27,7 @@ from load.faults.gate import GateFailed, GateProcess
 from load.faults.made import TIERS
 from load.faults.turned_clock import offset_ms
 from load.faults.verdict import Processes
+from load.started import uninterrupted
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
 
 PUBLISH_EVERY_SECONDS = 2
@@ -58,7 +60,11 @@ class World(ABC):
         self._failpoints = ""
         self._closed = False
         self._stopped = 0
-        self._killed = 0
+        self.killed_at: list[float] = []
+        """When each gate that was killed was found gone, on the clock that never goes back."""
+
+        self.lacking: Counter[tuple[str, str]] = Counter()
+        """As in `Processes`."""
 
     @property
     def gate(self) -> GateProcess:
@@ -80,7 +86,7 @@ class World(ABC):
 
     @property
     def processes(self) -> Processes:
-        return Processes(self._stopped, self._killed)
+        return Processes(self._stopped, len(self.killed_at), self.lacking)
 
     def now(self) -> int:
         """What the gate takes for the time, milliseconds since the epoch."""
@@ -94,20 +100,24 @@ class World(ABC):
 
     def start(self, failpoints: str = "") -> None:
         """Start a gate where none runs. One that comes by its failpoint before it is ready has killed itself."""
-        if self._closed:
-            raise GateFailed("the run has ended")
-        gate = self._gate = GateProcess(self.folder, self.settings(), failpoints=failpoints)
         self._failpoints = failpoints
+        uninterrupted(self._begin)
+        gate = self.gate
         try:
+            if self._closed:  # looked at behind the start: whoever closes before that ends what is there then
+                raise GateFailed("the run has ended")  # the process is ended below
             gate.wait_until_ready()
         except BaseException:  # whatever it was, it goes on; only the process must not stay behind
             by_itself = gate.process.poll() == -signal.SIGKILL
             gate.kill()
             self._gate = None
             if failpoints and by_itself and not self._closed:
-                self._killed += 1
+                self.killed_at.append(time.monotonic())
                 return
             raise
+
+    def _begin(self) -> None:
+        self._gate = GateProcess(self.folder, self.settings(), failpoints=self._failpoints)
 
     def stop(self) -> None:
         """End the gate in good order; raises `GateFailed` where it does not."""
@@ -123,11 +133,18 @@ class World(ABC):
         self._stopped += 1
 
     def kill(self) -> None:
-        """End the gate as a power switch would."""
-        if self._gate is not None:
-            self._gate.kill()
-            self._gate = None
-            self._killed += 1
+        """End the gate as a power switch would; raises `GateFailed` where it has ended by itself."""
+        gate, self._gate = self._gate, None
+        if gate is None:
+            return
+        if not gate.alive and not self._by_failpoint(gate):
+            raise GateFailed(f"a gate ended by itself, with {gate.process.returncode}:\n{gate.last_words()}")
+        gate.kill()
+        self.killed_at.append(time.monotonic())
+
+    def _by_failpoint(self, gate: GateProcess) -> bool:
+        """Whether a gate that has ended did what it was armed for."""
+        return bool(self._failpoints) and gate.process.returncode == -signal.SIGKILL
 
     def ensure(self, failpoints: str = "") -> None:
         """A gate runs, with these failpoints and no others."""
@@ -138,7 +155,10 @@ class World(ABC):
         self.revive(failpoints)
 
     def revive(self, failpoints: str = "") -> None:
-        """A gate runs; one that was stopped goes on, one that is gone is replaced."""
+        """A gate runs; one that was stopped goes on, one that was killed is replaced.
+
+        Raises `GateFailed` where it ended by itself: nothing that is injected gives it leave to.
+        """
         if self._gate is not None:
             self._gate.signal(signal.SIGCONT)
             if self._gate.alive:
@@ -149,7 +169,8 @@ class World(ABC):
     def close(self) -> None:
         """End whatever runs; nothing starts any more, on no thread."""
         self._closed = True
-        self.kill()
+        if (gate := self._gate) is not None:
+            gate.kill()
 
     def settings(self) -> Sequence[str]:
         """The options of `tidegate serve`."""

@@ -1,12 +1,13 @@
 """`python -m load.simulation`: many seeds, or one of them with everything that happened in it.
 
-    python -m load.simulation --seeds 10000 --jobs 2
+    python -m load.simulation --seeds 10000 --jobs 2          # prints the first one, which --first-seed repeats
     python -m load.simulation --seed 4711 --trace
 
 A seed gives the same trace wherever it runs. What is wrong in one is printed with its trace, and the exit code is 1.
 """
 
 import argparse
+import secrets
 import sys
 import time
 from collections import Counter
@@ -19,6 +20,9 @@ from load.simulation.run import Ended, run_seed, run_seeds
 
 CHUNK = 100
 TELL_EVERY = 1_000
+FIRST_SEEDS = 1 << 32
+"""Below it a first seed is drawn."""
+
 MOST_TRACES = 3
 """Traces printed; further failing seeds are named."""
 
@@ -28,13 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if asked.seed is not None:
         return _one(asked.seed, traced=asked.trace)
-    return _many(range(asked.first_seed, asked.first_seed + asked.seeds), jobs=asked.jobs)
+    first = secrets.randbelow(FIRST_SEEDS) if asked.first_seed is None else asked.first_seed
+    print(f"first seed {first}", flush=True)
+    return _many(range(first, first + asked.seeds), jobs=asked.jobs)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m load.simulation", description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1_000, help="how many seeds")
-    parser.add_argument("--first-seed", type=int, default=0, help="the first of them")
+    parser.add_argument("--first-seed", type=int, help="the first of them; any, and printed, where none is given")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes share them")
     parser.add_argument("--seed", type=int, help="this one seed alone")
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happens")
@@ -85,6 +91,7 @@ class _Total:
 
     def __init__(self, ended: Sequence[Ended] = ()) -> None:
         self.seeds = 0
+        self.first = self.last = 0
         self.failed = 0
         self.counts: Counter[str] = Counter()
         self.broken: Counter[Broken] = Counter()
@@ -93,6 +100,8 @@ class _Total:
 
     def add(self, ended: Ended) -> None:
         """One more."""
+        self.first = ended.seed if not self.seeds else self.first
+        self.last = ended.seed
         self.seeds += 1
         self.failed += bool(ended.findings)
         self.broken.update(finding.broken for finding in ended.findings)
@@ -103,8 +112,8 @@ class _Total:
 def _summary(total: _Total) -> str:
     counts = total.counts
     return (
-        f"{total.seeds} seeds, {counts['faults']} faults, {counts['reports']} reports: {counts['accepted']} accepted, "
-        f"{counts['refused']} refused, {counts['in_doubt']} in doubt; "
+        f"{total.seeds} seeds ({total.first} to {total.last}), {counts['faults']} faults, {counts['reports']} reports: "
+        f"{counts['accepted']} accepted, {counts['refused']} refused, {counts['in_doubt']} in doubt; "
         f"{counts['duplicates']} sent again and counted once\n"
         + ", ".join(f"{broken.value} {total.broken[broken]}" for broken in Broken)
     )

@@ -90,6 +90,7 @@ class Cluster:
     seconds: float = HOP_SECONDS
     acks_lost: float = 0.0
     known_producers: int = 0
+    forgot: bool = False
     stale: dict[Partition, int] = field(default_factory=dict)
 
     def new_producer(self) -> int:
@@ -136,7 +137,8 @@ class Cluster:
             replicas.lead_elsewhere(kept=self.world.chance.randint(0, replicas.unreplicated()))
 
     def forget_producers(self) -> None:
-        """The brokers forget which sequence numbers they have seen."""
+        """The brokers forget which sequence numbers they have seen: what is tried again may be appended again."""
+        self.forgot = True
         for replicas in self.logs.values():
             replicas.batches = [replace(batch, producer=-batch.producer) for batch in replicas.batches]
 

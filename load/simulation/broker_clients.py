@@ -95,6 +95,10 @@ class SimulatedProducer:
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
 
+    def request(self, partition: Partition, sequence: int, entries: Sequence[Entry]) -> "asyncio.Task[int]":
+        """One try to have a batch appended: the brokers know it by the producer's id and `sequence`."""
+        return self._cluster.produce(partition, self._id, sequence, entries)
+
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -111,8 +115,7 @@ class SimulatedProducer:
             attempt += 1
             try:
                 async with asyncio.timeout(REQUEST_SECONDS):
-                    request = self._cluster.produce(partition, self._id, sequence, entries)
-                    base = await asyncio.shield(request)
+                    base = await asyncio.shield(self.request(partition, sequence, entries))
             except (TryAgain, TimeoutError):
                 await asyncio.sleep(BACKOFF_SECONDS)
             except Refused:

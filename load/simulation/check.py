@@ -29,6 +29,8 @@ class Broken(Enum):
     """I1: every 202 is in the rollups exactly once."""
     TWICE = "counted twice"
     """I1, and I2: what was in doubt is there at most once."""
+    COPIES = "stored too often"
+    """I2: the log has no more copies of a report than requests were accepted or in doubt, but where brokers forgot."""
     REFUSED = "kept though refused"
     """I2: nothing that was refused is anywhere."""
     LEAKED = "leaked"
@@ -53,6 +55,7 @@ class Finding(NamedTuple):
 def findings(site: Site, sent: Sequence[Sent]) -> Iterator[Finding]:
     """Everything that is wrong; nothing where all is well."""
     yield from _counted(site, sent)
+    yield from _copied(site, sent)
     yield from _summed(site, sent)
     yield from _leaked(site)
     yield from _told(site)
@@ -73,6 +76,19 @@ def _counted(site: Site, sent: Sequence[Sent]) -> Iterator[Finding]:
             yield Finding(Broken.LOST, f"{name} was answered 202, {where} was not counted")
         if not one.accepted and not one.doubtful and (times or report_id in stored):
             yield Finding(Broken.REFUSED, f"{name} was never taken, for all that its device knows, and is there")
+
+
+def _copied(site: Site, sent: Sequence[Sent]) -> Iterator[Finding]:
+    """Rollups count a copy once, so they cannot tell: a producer that is not idempotent shows here alone."""
+    if site.storage.may_repeat:
+        return
+    copies = Counter(entry.key for entry in site.storage.entries() if entry.topic not in OURS)
+    bodies = [exchange.body for exchange in site.network.exchanges if exchange.may_have_stored]
+    for one in sent:
+        asked = sum(one.report.message in body for body in bodies)
+        if (number := copies[one.report.report_id]) > asked:
+            name = one.report.report_id.hex()[:8]
+            yield Finding(Broken.COPIES, f"{name} is in the log {number} times, of {asked} requests that may have")
 
 
 def _summed(site: Site, sent: Sequence[Sent]) -> Iterator[Finding]:

@@ -18,6 +18,8 @@ from load.simulation.world import World
 STALLED_SECONDS = 100.0
 """Longer than any gate waits for a body."""
 
+ACCEPTED, INTERNAL, IN_DOUBT = 202, 500, "in_doubt"
+
 Event = MutableMapping[str, Any]
 
 
@@ -64,6 +66,10 @@ class Exchange:
     whole_at: float | None = None
     ended: float | None = None
     status: int = 0
+    reason: str | None = None
+    body: bytes = b""
+    """All that its sender sent, whatever arrived."""
+
     _headers: dict[bytes, bytes] = field(default_factory=dict)
     _reset: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -91,8 +97,15 @@ class Exchange:
             self._headers = dict(event["headers"])
             return
         retry_after = self._headers.get(b"retry-after")
-        answer = Answer(self.status, None if retry_after is None else int(retry_after), json.loads(event["body"]))
+        document = json.loads(event["body"])
+        self.reason = document.get("reason")
+        answer = Answer(self.status, None if retry_after is None else int(retry_after), document)
         self._settle(None if self.cut else answer)
+
+    @property
+    def may_have_stored(self) -> bool:
+        """Whether its reports may be in the log for it: nobody was told that they are not."""
+        return self.status in (0, ACCEPTED, INTERNAL) or self.reason == IN_DOUBT
 
     def reset(self) -> None:
         """The connection is gone; with the gate's process, or because the request has ended without an answer."""
@@ -161,7 +174,7 @@ class Network:
         if world.likely(weather.stalls):
             world.say("network: a request stalls")
             gaps[-1] += STALLED_SECONDS
-        exchange = Exchange(world, process, pieces[::-1], gaps[::-1], cut=cut)
+        exchange = Exchange(world, process, pieces[::-1], gaps[::-1], cut=cut, body=body)
         process.on_kill.append(exchange.reset)
         self.exchanges.append(exchange)
         gate.serve(_scope(path, headers, body), exchange.receive, exchange.send).add_done_callback(

@@ -37,6 +37,11 @@ class Storage(Protocol):
         """Everything durable, for the check."""
         ...
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it was made to forget what keeps a batch from being appended twice."""
+        ...
+
 
 @dataclass
 class DiskStorage:
@@ -58,6 +63,11 @@ class DiskStorage:
     def entries(self) -> Iterator[Entry]:
         """As `Storage.entries`."""
         return (stored.entry for entries in self.disk.synced.values() for stored in entries)
+
+    @property
+    def may_repeat(self) -> bool:
+        """As `Storage.may_repeat`."""
+        return False
 
 
 @dataclass
@@ -85,6 +95,11 @@ class ClusterStorage:
     def entries(self) -> Iterator[Entry]:
         """As `Storage.entries`."""
         return (stored.entry for replicas in self.cluster.logs.values() for stored in replicas.entries)
+
+    @property
+    def may_repeat(self) -> bool:
+        """As `Storage.may_repeat`."""
+        return self.cluster.forgot
 
 
 @dataclass

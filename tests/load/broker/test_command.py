@@ -34,7 +34,6 @@ def command(*arguments: str, end: signal.Signals = signal.SIGINT) -> Iterator[tu
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_until_it_is_ended() -> None:
     """It says where it listens, serves a client there, and is gone after Ctrl-C."""
     (port,) = free_ports(1)
@@ -46,7 +45,6 @@ def test_until_it_is_ended() -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_keeps_its_data(tmp_path: Path) -> None:
     """With --data everything is there the next time, on another port; another number of brokers is refused."""
     ports = free_ports(2)
@@ -61,7 +59,6 @@ def test_keeps_its_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_three(tmp_path: Path) -> None:
     """With --brokers 3 the topics can have three copies."""
     first_port = next(port for port in free_ports(20) if not listening(port + 1) and not listening(port + 2))

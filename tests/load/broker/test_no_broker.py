@@ -1,13 +1,17 @@
 """Where no broker can be had: what is missing is said, with what to do about it."""
 
+import json
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from load.broker import NoBroker, jars
+from load import bench
+from load.broker import BrokerFailedError, NoBroker, jars
 from load.broker.distribution import java
+from load.processes import ServerFailedError
 
 JAVA_17 = "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2"
 LAYS_DOWN = """\
@@ -102,3 +106,45 @@ def test_fetched_once(bin_directory: Path) -> None:
         one.join()
     assert found == [["kafka_2.13-4.3.1.jar"]] * 2
     assert (bin_directory / "calls").read_text() == "called\n"
+
+
+class Answered:
+    """A part of the bench that was measured."""
+
+    heading = "what an answer costs"
+    tables = ()
+    targets = ()
+
+    def document(self) -> dict[str, int]:
+        """Its one figure."""
+        return {"figure": 42}
+
+
+def test_the_bench_keeps_what_it_measured(bin_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Java the other parts are printed, it is said why Kafka was not measured, and the exit code is 1."""
+    assert not list(bin_directory.glob("java"))
+    monkeypatch.setattr(bench, "PARTS", {"kafka": bench.Bench.kafka, "answers": lambda _: Answered()})
+    done = CliRunner().invoke(bench.main, ["--json", "--quick", "--folder", str(bin_directory)])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["answers"]["figure"] == 42
+    assert "Error: kafka was not measured: there is no" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "what an answer costs" in CliRunner().invoke(bench.main, ["--quick"]).stdout
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerFailedError("broker 1 ended"), ServerFailedError("no gate"), TimeoutError(), NoBroker("no mvn")]
+)
+def test_a_part_that_fails_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Whatever ends a part, those before and behind it are measured and printed."""
+
+    def failing(_: bench.Bench) -> Answered:
+        raise error
+
+    monkeypatch.setattr(
+        bench, "PARTS", {"gate": lambda _: Answered(), "kafka": failing, "answers": lambda _: Answered()}
+    )
+    done = CliRunner().invoke(bench.main, ["--json", "--quick"])
+    assert done.exit_code == 1
+    assert set(json.loads(done.stdout)) == {"machine", "gate", "answers"}
+    assert f"kafka was not measured: {str(error) or 'a server did not answer in time'}" in done.stderr

@@ -15,7 +15,7 @@ from load.broker.node import listening
 from tests.load.broker.clients import PATIENT, SECONDS, TOPIC, Writing, make_topic, read, topics, write
 from tests.running_gate import eventually
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = pytest.mark.kafka
 
 LAST_TIME = 2**63 - 1
 

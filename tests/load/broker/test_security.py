@@ -23,7 +23,7 @@ from load.broker import (
 )
 from tests.load.broker.clients import SECONDS, TOPIC
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = pytest.mark.kafka
 
 SECURITIES = (
     pytest.param(SSL, id="TLS"),

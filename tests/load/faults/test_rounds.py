@@ -34,7 +34,6 @@ async def test_rounds_on_the_embedded_log(tmp_path: Path) -> None:
 
 @pytest.mark.faults
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 async def test_rounds_on_kafka(tmp_path: Path, kafka_cluster: Cluster, topic_prefix: str) -> None:
     """The same on three brokers, any of which may be lost, hung or restarted."""
     world = KafkaWorld(tmp_path, kafka_cluster, prefix=topic_prefix)

@@ -1,5 +1,6 @@
 """A checker that cannot fail is worthless: each invariant is broken by hand, and has to be seen broken."""
 
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -10,15 +11,19 @@ import pytest
 from load.faults.evidence import InLog, InRollups, Span
 from load.faults.leaked import Place, Search, on_disk
 from load.faults.made import CONTROL, PLANTED, Made
-from load.faults.told import Told
+from load.faults.rounds import failure, total
+from load.faults.told import Standing, Told
 from load.faults.verdict import (
+    UNTOLD_SECONDS,
     Processes,
     Violation,
     fold,
     ledger_violations,
     living_violations,
     log_violations,
+    may_lack,
     rollup_violations,
+    still_lacking,
 )
 
 HOUR = 1_790_000_000_000 // 3_600_000 * 3_600_000
@@ -43,7 +48,7 @@ class Case:
         return [
             *log_violations(self.told, self.log),
             *rollup_violations(self.told, self.log, self.rollups, poison=0),
-            *ledger_violations(self.log, self.processes),
+            *ledger_violations(self.told, self.log, self.processes),
         ]
 
 
@@ -107,6 +112,7 @@ def spans(case: Case, *found: Span) -> None:
 
 FIRST = span(0, received=9, accepted=8, log_unavailable=1)
 LAST = span(1, final=True, received=6, accepted=4, in_doubt=1, log_unavailable=1)
+RECEIVED = ("managed", "received")
 CELL = (HOUR, "managed", "on_device")
 
 TAMPERED: list[object] = [
@@ -164,13 +170,81 @@ def test_what_is_tampered_with_is_found(tamper: Callable[[Case], object], invari
 
 
 def test_a_killed_gate_owes_no_last_second() -> None:
-    """A gate that was killed has no final record and may have stored more than it said, but no gap inside."""
+    """A gate that was killed has no final record and may have stored some more than it said, but no gap inside."""
     case = whole()
-    case.processes = Processes(stopped=0, killed=1)
+    case.processes = Processes(stopped=0, killed=1, lacking={("managed", "stored"): 4})
     spans(case, FIRST)
     assert case.violations() == []
+    case.processes = replace(case.processes, lacking={("managed", "stored"): 3})
+    assert {found.invariant for found in case.violations()} == {"I4"}
+    case.processes = replace(case.processes, lacking={("managed", "stored"): 4})
     spans(case, FIRST, replace_final(LAST)._replace(sequence=2))
     assert {found.invariant for found in case.violations()} == {"I4"}
+
+
+def test_a_refusal_that_was_told_is_in_a_record() -> None:
+    """What a 202 refused by name has to be in the gates' records under its reason, but for what a kill may hide."""
+    case = whole()
+    case.told.discarded(replace(made(20), refused="window_too_old"), "window_too_old")
+    assert [found.invariant for found in case.violations()] == ["I4"]
+    case.processes = replace(case.processes, lacking={("managed", "window_too_old"): 1})
+    assert case.violations() == []
+    case.processes = Processes(1, 0)
+    spans(case, FIRST, LAST._replace(counts={**LAST.counts, RECEIVED: 7, ("managed", "window_too_old"): 1}))
+    assert case.violations() == []
+
+
+def test_what_a_kill_may_hide() -> None:
+    """Of each kill only what was posted in the seconds before may be missing, and what is not needed is not kept."""
+    case = whole()
+    now = time.monotonic()
+    case.told.ok([made(30), made(31)], sent=now - 1)
+    case.told.in_doubt([made(32)], sent=now - 2)
+    case.told.discarded(replace(made(33), refused="window_too_old"), "window_too_old", sent=now - 1)
+    case.told.ok([made(34)], sent=now - UNTOLD_SECONDS - 1)
+    case.told.ok([made(35)], sent=now + 1)
+    lacking = may_lack(case.told, [now])
+    assert lacking == {("managed", "stored"): 3, ("managed", "window_too_old"): 1}
+    assert may_lack(case.told, []) == {}
+    assert still_lacking(case.told, case.log, lacking) == {("managed", "stored"): 0, ("managed", "window_too_old"): 1}
+
+
+def test_what_was_acknowledged_in_between() -> None:
+    """Only what was sent and answered with 202 within a fault counts as acknowledged during it."""
+    told = Told()
+    before = time.monotonic()
+    told.ok([made(1)], sent=before - 1)
+    told.in_doubt([made(2)], sent=before + 1e-9)
+    assert told.acknowledged(after=before, before=before + 60) == 0
+    told.ok([made(3), made(4)], sent=before + 1e-6)
+    assert told.acknowledged(after=before, before=before + 60) == 2
+    assert told.acknowledged(after=before, before=before) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "standing"),
+    [
+        pytest.param(202, "", Standing.ACCEPTED, id="accepted"),
+        pytest.param(503, "stopping", Standing.REFUSED, id="refused for certain"),
+        pytest.param(503, "in_doubt", Standing.DOUBTFUL, id="the answer says in doubt"),
+        pytest.param(0, "", Standing.DOUBTFUL, id="closed without an answer"),
+    ],
+)
+def test_a_body_half_received_is_booked_by_its_reason(status: int, reason: str, standing: Standing) -> None:
+    """What a stopping gate says of a body half received decides how the report stands, and is no fault of the gate."""
+    told = Told()
+    told.enter([made(1)], status, reason=reason)
+    assert [tries.standing for tries in told.reports.values()] == [standing]
+    assert told.faults == []
+    told.enter([made(1)], 500, reason="internal")
+    assert len(told.faults) == 1
+
+
+def test_the_last_line_says_what_else_is_wrong() -> None:
+    """The last line of a run is all zeros only where nothing at all is wrong."""
+    assert total([]) == "lost 0, counted twice 0, leaked 0"
+    found = [Violation("I4", "a ledger"), Violation("I1", "gone", "lost", 3), failure(OSError("no disk"))]
+    assert total(found) == "lost 3, counted twice 0, leaked 0, other 2"
 
 
 def test_of_two_records_of_one_number_the_longer_one_counts() -> None:

@@ -127,6 +127,14 @@ class DoesNotWait(SimulatedProducer):
         return answer
 
 
+class NotIdempotent(SimulatedProducer):
+    """Every try is a batch of its own for the brokers: enable_idempotence=False."""
+
+    def request(self, partition: Partition, sequence: int, entries: Sequence[Entry]) -> "asyncio.Task[int]":
+        del sequence
+        return self._cluster.produce(partition, self._cluster.new_producer(), 0, entries)
+
+
 class ProxyLog:
     """A log that hands everything on to another one."""
 

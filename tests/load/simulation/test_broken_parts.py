@@ -19,6 +19,7 @@ BROKEN = [
     pytest.param(Parts(rollups=broken.OffsetsFirst), Broken.LOST, id="offsets are committed before their rows"),
     pytest.param(Parts(rollups=broken.RowsFirst), Broken.TWICE, id="rows are committed before their offsets"),
     pytest.param(Parts(rollups=broken.CountsAgain), Broken.TWICE, id="nobody remembers what was counted"),
+    pytest.param(Parts(producer=broken.NotIdempotent), Broken.COPIES, id="the producer is not idempotent"),
     pytest.param(Parts(producer=broken.RefusesWhatItSent), Broken.REFUSED, id="the producer refuses what it sent"),
     pytest.param(Parts(outermost=broken.RefusesInDoubt), Broken.REFUSED, id="the log refuses where it is in doubt"),
     pytest.param(Parts(outermost=broken.NamesDevices), Broken.LEAKED, id="a header names the device"),

@@ -50,7 +50,7 @@ def test_a_seed_repeats(seed: int) -> None:
             check=True,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
         )
-        assert done.stdout.startswith(here + "\n1 seeds, ")
+        assert done.stdout.startswith(here + f"\n1 seeds ({seed} to {seed}), ")
 
 
 def test_two_seeds_differ() -> None:
@@ -61,15 +61,29 @@ def test_two_seeds_differ() -> None:
 def test_the_command_says_zeros(capsys: pytest.CaptureFixture[str]) -> None:
     """A run of good seeds ends with zeros and exit code 0."""
     assert command.main(["--seeds", "5", "--first-seed", "7"]) == 0
-    assert capsys.readouterr().out.endswith(
-        "lost 0, counted twice 0, kept though refused 0, leaked 0, ledgers wrong 0, sums wrong 0, left over 0, late 0\n"
+    shown = capsys.readouterr().out
+    assert shown.startswith("first seed 7\n5 seeds (7 to 11), ")
+    assert shown.endswith(
+        "lost 0, counted twice 0, stored too often 0, kept though refused 0, leaked 0, ledgers wrong 0, "
+        "sums wrong 0, left over 0, late 0\n"
     )
+
+
+def test_a_first_seed_is_drawn_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no first seed is asked for another one is drawn each time, and the printed one repeats the run."""
+    shown = []
+    for _ in range(2):
+        assert command.main(["--seeds", "1"]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] != shown[1]
+    assert command.main(["--seeds", "1", "--first-seed", shown[0].split()[2]]) == 0
+    assert capsys.readouterr().out == shown[0]
 
 
 def test_the_command_shows_a_failing_seed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing seed is named, told with everything that happened in it, and makes the exit code 1."""
     monkeypatch.setattr(command, "run_seed", partial(run_seed, parts=Parts(rollups=CountsAgain)))
-    assert command.main(["--seeds", "3"]) == 1
+    assert command.main(["--seeds", "3", "--first-seed", "0"]) == 1
     shown = capsys.readouterr().out
     assert "gate.0: begins" in shown or "gate-0.0: begins" in shown
     assert "WRONG  counted twice" in shown
