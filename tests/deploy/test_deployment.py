@@ -14,7 +14,7 @@ from tests.deploy.expressions import RULES, dashboard_expressions, filled
 from tests.end_to_end.fleet_of_ten import DEVICES, TASKS, post_all
 from tests.running_gate import RunningGate, eventually
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = pytest.mark.kafka
 
 PLANTED = b"laptop 3 of fleet 1"
 """The name of a device as it was posted: it may be on no disk."""

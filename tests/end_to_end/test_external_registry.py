@@ -21,8 +21,6 @@ from tests.end_to_end.reports import Reports
 from tests.running_gate import RunningGate, refused_start, running_gate, tier_files
 from tidegate.settings import LOG_DIRECTORY
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Apicurio]:

@@ -25,7 +25,7 @@ from tests.end_to_end.gate_on_kafka import (
 from tests.end_to_end.outside_clients import Message, Reader, kcat, messages_of, reader_of, topics_of
 from tests.running_gate import RunningGate, eventually
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+pytestmark = pytest.mark.kafka
 
 NOT_AVRO = (SCHEMAS_TOPIC, PROBE_TOPIC)
 """Topics whose values are JSON, or empty."""

@@ -151,7 +151,6 @@ def test_once_as_json_is_one_object_and_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("own", [pytest.param(True, id="a broker of its own"), pytest.param(False, id="one that runs")])
 @pytest.mark.kafka
-@pytest.mark.xdist_group("kafka")
 def test_on_kafka(tmp_path: Path, kafka_bootstrap: str, own: bool) -> None:
     """On Apache Kafka all is well too, the broker's own files are searched, and no process and no topic is left."""
     before = topics(kafka_bootstrap)

@@ -16,7 +16,7 @@ from tidegate.settings import Settings
 
 TOPICS = 25
 
-on_kafka = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
+on_kafka = pytest.mark.kafka
 
 
 def run(*arguments: str) -> Result:
