@@ -37,7 +37,7 @@ WORKERS ?= 2
 
 .PHONY: test
 test: setup ## every test, two files at a time (WORKERS=0: one after the other)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What `make faults` plays: rounds on each log, worlds in the simulation; both print the seed that they drew, and SEED=n
 # plays the same ones again.

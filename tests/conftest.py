@@ -12,6 +12,22 @@ from tests import real_kafka
 pytest.register_assert_rewrite("tests.running_gate", "tests.end_to_end.wire", "tests.load.broker.clients")
 
 
+LONGEST = (
+    "tests/tidegate/test_demo_command.py",
+    "tests/load/faults/test_rounds.py",
+    "tests/load/test_bench_kafka.py",
+    "tests/load/broker/test_cluster.py",
+    "tests/load/fleet/test_verdict.py",
+    "tests/deploy/test_dockerfile.py",
+)
+"""Files that take half a minute or more. Were one the last, one worker would be busy while the other has nothing."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, all others in their order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test on Kafka begins with the question whether there is one."""

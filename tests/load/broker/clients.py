@@ -11,6 +11,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.running_gate import eventually
+
 SECONDS = 90.0
 TOPIC = "said"
 
@@ -61,11 +63,20 @@ def write(bootstrap: str, value: bytes, timestamp: int = 0) -> None:
     assert Writing(bootstrap, value, timestamp).done(SECONDS), "not stored in time"
 
 
+def _extent(consumer: Consumer) -> tuple[int, int] | None:
+    """Where TOPIC begins and ends; None where the broker that was asked is none any more, or does not lead."""
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(TOPIC, 0), timeout=SECONDS)
+    except KafkaException:
+        return None
+
+
 def read(bootstrap: str) -> Sequence[bytes]:
     """Every value of TOPIC."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "nobody", "enable.auto.commit": False, **PATIENT})
     try:
-        _, end = consumer.get_watermark_offsets(TopicPartition(TOPIC, 0), timeout=SECONDS)
+        extent = eventually(lambda: _extent(consumer), "a broker said where the log ends", seconds=SECONDS)
+        end = extent[1] if extent else 0
         consumer.assign([TopicPartition(TOPIC, 0, 0)])
         return [message.value() or b"" for message in consumer.consume(end, timeout=SECONDS)] if end else []
     finally:
