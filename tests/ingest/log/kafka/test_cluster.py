@@ -1,7 +1,6 @@
 """Three brokers, of which one is lost, hung, or started again: what is acknowledged is on two of them at least."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -22,7 +21,6 @@ PARTITIONS = 6
 @pytest.fixture
 async def stream(kafka_cluster: Cluster, topic_prefix: str) -> AsyncIterator[Stream]:
     """A stream of appends to partitions that every broker leads some of."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     make_topics(kafka_cluster.bootstrap, [topic_prefix + TOPIC], partitions=PARTITIONS, copies=3)
     make_topics(kafka_cluster.bootstrap, [topic_prefix + PROBE_TOPIC], copies=3)
     log = KafkaLog(kafka_cluster.connection(), topic_prefix=topic_prefix, limits=LIMITS)
