@@ -90,7 +90,8 @@ class SimulatedProducer:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=patience)
         for answer in tuple(self._under_way):
-            answer.set_exception(InDoubt("the producer was stopped"))
+            if not answer.done():
+                answer.set_exception(InDoubt("the producer was stopped"))
         for sender in self._senders:
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)

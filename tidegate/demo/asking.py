@@ -99,33 +99,38 @@ class _Asker:
         )
 
     def fallbacks(self) -> Beside:
-        document, true = self._of_windows("F1", "planned_route"), self._sums("F1", "planned_route")
-        return Beside(
+        return self._rates(
+            "F1",
+            "planned_route",
+            ("rate", "fallbacks", "planned"),
             title="How often did a task end on another route than the planned one?",
-            measure=document["measure"],
-            columns=("planned route", "shown", "true"),
-            numbers=2,
-            rows=tuple(
-                (row["planned_route"], _percent(row["rate"]), _rate(true, row["planned_route"], "fallbacks", "planned"))
-                for row in document["rows"]
-                if row["rate"] is not None
-            ),
-            why="The rate is that of the cells that are shown." + _left_out(document),
+            why="The rate is that of the cells that are shown.",
         )
 
     def parity(self) -> Beside:
-        document, true = self._of_windows("V1", "model"), self._sums("V1", "model")
-        return Beside(
+        return self._rates(
+            "V1",
+            "model",
+            ("parity", "on_wanted", "installations"),
             title="Which share of devices runs the version that the operator wants?",
+            why="What is wanted is in the manifest of the operator.",
+        )
+
+    def _rates(self, measure: str, by: str, names: tuple[str, str, str], *, title: str, why: str) -> Beside:
+        """A rate for each value of `by`; `names` are its column, what it counts, and of what."""
+        document, true = self._of_windows(measure, by), self._sums(measure, by)
+        shown, counted, of = names
+        return Beside(
+            title=title,
             measure=document["measure"],
-            columns=("model", "shown", "true"),
+            columns=(by.replace("_", " "), "shown", "true"),
             numbers=2,
             rows=tuple(
-                (row["model"], _percent(row["parity"]), _rate(true, row["model"], "on_wanted", "installations"))
+                (row[by], _percent(row[shown]), _rate(true, row[by], counted, of))
                 for row in document["rows"]
-                if row["parity"] is not None
+                if row[shown] is not None
             ),
-            why="What is wanted is in the manifest of the operator." + _left_out(document),
+            why=why + _left_out(document),
         )
 
     def silent(self) -> Beside:

@@ -161,8 +161,6 @@ def serve(settings: Settings, *, announce: Announce) -> None:
     install(settings.log_level.upper())
     # uvicorn warns of every request that is no HTTP, so a stranger could fill the disk with warnings.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    # It tells of every attempt, a dozen a second while a broker is away; what comes of it is ours to tell.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     for armed in failpoint.ARMED:
         log(Event.FAILPOINT_ARMED, failpoint=armed.name, action=armed.action, time=armed.time)
 
