@@ -70,3 +70,9 @@ def _listed(table: str, columns: dict[str, str]) -> str:
 
 def _beside_segment(columns: dict[str, str]) -> Iterator[tuple[str, str]]:
     return ((name, kind) for name, kind in columns.items() if name != "segment")
+
+
+def rows_of(rollups: Rollups, query: str) -> list[tuple[Any, ...]]:
+    """What a query gives."""
+    with rollups.cursor() as cursor:
+        return cursor.execute(query).fetchall()

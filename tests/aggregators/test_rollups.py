@@ -1,7 +1,6 @@
 """Batches into rollups: whole or not at all, once each, and what is refused."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,30 +31,10 @@ from tests.rollups_input import (
     seeded_report,
     stripped_records,
 )
-from tests.rollups_snapshot import differences, snapshot
+from tests.rollups_snapshot import differences, rows_of, snapshot
 
 RECORDS = stripped_records()
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """Where the rollups of a test are, in a data directory."""
-    return tmp_path / "data" / "rollups"
-
-
-@pytest.fixture
-def rollups(directory: Path) -> Iterator[Rollups]:
-    """Empty rollups."""
-    made = Rollups.open(directory)
-    yield made
-    made.close()
-
-
-def rows_of(rollups: Rollups, query: str) -> list[tuple[Any, ...]]:
-    """What a query gives."""
-    with rollups.cursor() as cursor:
-        return cursor.execute(query).fetchall()
 
 
 def reports(count: int, *, seed: int = 1) -> list[Entry]:

@@ -1,8 +1,6 @@
 """What stands in the tables as evidence of distinct devices (docs/adr/0012-lower-bound.md): never a device twice."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,25 +12,12 @@ from ingest.records import to_entry
 from ingest.report import Entry, StoredEntry
 from load.reports import MS_PER_HOUR
 from tests.rollups_input import HOUR, NOW, RULES, entry_of, one_batch, placed, row_of, stripped_records
+from tests.rollups_snapshot import rows_of
 
 RECORDS = stripped_records()
 
 Report = dict[str, Any]
 Row = dict[str, Any]
-
-
-@pytest.fixture
-def rollups(tmp_path: Path) -> Iterator[Rollups]:
-    """Empty rollups."""
-    made = Rollups.open(tmp_path / "rollups")
-    yield made
-    made.close()
-
-
-def rows_of(rollups: Rollups, query: str) -> list[tuple[Any, ...]]:
-    """What a query gives."""
-    with rollups.cursor() as cursor:
-        return cursor.execute(query).fetchall()
 
 
 def evidence(rollups: Rollups, table: str = "route_rows") -> list[tuple[Any, ...]]:

@@ -22,20 +22,6 @@ RECORDS = stripped_records()
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """Where the rollups of a test are, in a data directory."""
-    return tmp_path / "data" / "rollups"
-
-
-@pytest.fixture
-def rollups(directory: Path) -> Iterator[Rollups]:
-    """Empty rollups."""
-    made = Rollups.open(directory)
-    yield made
-    made.close()
-
-
 def reports(count: int, *, seed: int = 1) -> list[Entry]:
     """Different reports of one type."""
     random = Random(seed)

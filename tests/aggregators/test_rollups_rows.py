@@ -8,9 +8,7 @@ nor do they beside a key of `attributes`, which is a name that no schema has.
 import dataclasses
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -31,6 +29,7 @@ from tests.rollups_input import (
     row_of,
     stripped_records,
 )
+from tests.rollups_snapshot import rows_of
 
 RECORDS = stripped_records()
 
@@ -72,20 +71,6 @@ COUNTS = {
         *("bytes_downloaded", "bytes_wasted"),
     ],
 }
-
-
-@pytest.fixture
-def rollups(tmp_path: Path) -> Iterator[Rollups]:
-    """Empty rollups."""
-    made = Rollups.open(tmp_path / "rollups")
-    yield made
-    made.close()
-
-
-def rows_of(rollups: Rollups, query: str) -> list[tuple[Any, ...]]:
-    """What a query gives."""
-    with rollups.cursor() as cursor:
-        return cursor.execute(query).fetchall()
 
 
 def kept(name: str, value: Any) -> Any:
