@@ -112,7 +112,8 @@ class GateProcess:
             code = self.process.wait(STOP_SECONDS + 2)  # what takes 10 s may be measured as a little more
         except subprocess.TimeoutExpired:
             raise GateFailed(f"the gate did not end within {STOP_SECONDS:.0f} s of SIGTERM") from None
-        self.client.close()
+        finally:
+            self.client.close()
         return code
 
     def get(self, path: str, token: str = "") -> Any:

@@ -129,7 +129,8 @@ class World(ABC):
 
     def ended(self) -> None:
         """Take note that the gate ended in good order by a signal that somebody else sent."""
-        self._gate = None
+        gate, self._gate = self.gate, None
+        gate.kill()  # it is gone already; this is for what was held to talk with it
         self._stopped += 1
 
     def kill(self) -> None:
