@@ -16,13 +16,13 @@ from typing import Any
 
 import duckdb
 
-from aggregators.api import tell
-from aggregators.formats import ARROW, JSON, encode
-from aggregators.measure import Grain, Measure
-from aggregators.measures import load_measures
-from aggregators.problems import Refused
-from aggregators.question import Question, read_question
-from aggregators.rollups import Rollups
+from aggregators.answering.api import tell
+from aggregators.answering.formats import ARROW, JSON, encode
+from aggregators.answering.problems import Refused
+from aggregators.answering.question import Question, read_question
+from aggregators.publication.measure import Grain, Measure
+from aggregators.publication.measures import load_measures
+from aggregators.rollups.rollups import Rollups
 from aggregators.times import naive_utc
 from ingest.access.token_view import Credential
 from ingest.clock import SystemClock
@@ -82,7 +82,7 @@ QUESTIONS = {
 
 
 class Source:
-    """As `aggregators.answers.AnswerSource`, without anybody who may not ask."""
+    """As `aggregators.answering.answers.AnswerSource`, without anybody who may not ask."""
 
     def __init__(self, data: Path, rollups: Rollups, measures: Mapping[str, Measure]) -> None:
         self.measures = measures

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.table import Table
 
-from aggregators.measures import load_measures
+from aggregators.publication.measures import load_measures
 from load.answer_once import QUESTIONS
 from load.children import measured
 from load.fleet_log import ROLLUPS_NAME, StoredFleet, store_fleet

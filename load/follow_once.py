@@ -15,15 +15,15 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aggregators import load as loading
-from aggregators import relations, rollups
-from aggregators.batches import Batches
-from aggregators.follow import Follower
-from aggregators.measures import load_measures
-from aggregators.publications import Publications, Rulebook
-from aggregators.rebuild import PUBLISHED_NAME
-from aggregators.rollups import Rollups
-from aggregators.seal import Sealer
+from aggregators.following.batches import Batches
+from aggregators.following.follow import Follower
+from aggregators.publication.measures import load_measures
+from aggregators.publication.publications import Publications, Rulebook
+from aggregators.repair.rebuild import PUBLISHED_NAME
+from aggregators.rollups import load as loading
+from aggregators.rollups import relations, rollups
+from aggregators.rollups.rollups import Rollups
+from aggregators.sealing.seal import Sealer
 from ingest.clock import SystemClock
 from ingest.log import LogReader
 from ingest.log.embedded import EmbeddedLogReader

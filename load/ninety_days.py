@@ -9,8 +9,8 @@ the rollups, stays as it was.
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from aggregators.measure import Measure
-from aggregators.rollups import Rollups
+from aggregators.publication.measure import Measure
+from aggregators.rollups.rollups import Rollups
 from load.fleet.scenario import DAYS as DAYS_PUBLISHED
 from load.fleet_log import ROLLUPS_NAME
 

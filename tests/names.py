@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import ingest.telemetry.metric_list
 import ingest.telemetry.tracing
-from aggregators.measures import load_measures
+from aggregators.publication.measures import load_measures
 from ingest.problems import Action, Reason
 from ingest.telemetry.events import EVENTS
 from ingest.telemetry.outcomes import OUTCOMES_SCHEMA

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
-from aggregators.stripped import Batch, StrippedRecords
+from aggregators.rollups.stripped import Batch, StrippedRecords
 from ingest.json_reports import Message
 from ingest.log.partitioning import partition_number
 from ingest.pipeline import AVRO, Rules, Submission, strip_message

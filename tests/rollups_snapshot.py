@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from aggregators.rollups import Rollups
+from aggregators.rollups.rollups import Rollups
 
 COUNTED = frozenset(
     {

@@ -27,6 +27,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 }
 """What each package may import of the others. Nothing may import `tidegate`."""
 
+AGGREGATORS_ROOMS = ("rollups", "sealing", "following", "publication", "repair", "answering")
+"""The rooms of `aggregators` in the order in which data goes through them; each imports from those before."""
+
 REPORTER_NEEDS = frozenset({"fastavro"})
 """The only thing to install on a device."""
 
@@ -90,6 +93,18 @@ def import_direction(source: Source) -> Iterator[str]:
             yield f"{source.path}:{line}: relative import; write the absolute name"
         elif root in MAY_IMPORT and root not in allowed:
             yield f"{source.path}:{line}: {source.package} must not import {root}"
+
+
+def rooms_in_order(source: Source) -> Iterator[str]:
+    """Imports of a room of `aggregators` by an earlier one, or by what all rooms stand on."""
+    package, *folders = PurePosixPath(source.path).parent.parts
+    if package != "aggregators":
+        return
+    later = AGGREGATORS_ROOMS[AGGREGATORS_ROOMS.index(folders[0]) + 1 :] if folders else AGGREGATORS_ROOMS
+    for line, name in imports(source.tree):
+        match name.split("."):
+            case ["aggregators", room, *_] if room in later:
+                yield f"{source.path}:{line}: what lies before aggregators/{room} must not import it"
 
 
 def reporter_stays_small(source: Source) -> Iterator[str]:
@@ -196,7 +211,7 @@ def one_sentence_per_test(source: Source) -> Iterator[str]:
             yield f"{source.path}:{node.lineno}: the docstring of {node.name} is more than one sentence"
 
 
-IN_PACKAGES: tuple[Rule, ...] = (import_direction, reporter_stays_small, built_in_one_place)
+IN_PACKAGES: tuple[Rule, ...] = (import_direction, rooms_in_order, reporter_stays_small, built_in_one_place)
 IN_TESTS: tuple[Rule, ...] = (one_sentence_per_test,)
 EVERYWHERE: tuple[Rule, ...] = (
     short_enough,
@@ -233,6 +248,10 @@ BAD = [
     pytest.param(import_direction, "ingest/a.py", "importlib.import_module('tidegate.cli')", id="by its name"),
     pytest.param(import_direction, "ingest/a.py", "from . import report", id="relative"),
     pytest.param(import_direction, "reporter/a.py", "import ingest", id="the gate's code on a device"),
+    pytest.param(
+        rooms_in_order, "aggregators/rollups/a.py", "from aggregators.sealing.seal import Seals", id="an earlier room"
+    ),
+    pytest.param(rooms_in_order, "aggregators/a.py", "from aggregators.rollups import load", id="what rooms stand on"),
     pytest.param(reporter_stays_small, "reporter/a.py", "import httpx", id="something to install on a device"),
     pytest.param(reporter_stays_small, "reporter/a.py", "from schemas.plan import Plan", id="code, not data"),
     pytest.param(built_in_one_place, "ingest/app.py", "StrippedReport(plan, i, b, ())", id="built past the strip"),
@@ -260,6 +279,7 @@ BAD = [
 
 GOOD = [
     pytest.param(import_direction, "ingest/a.py", "import json\nfrom schemas.plan import Plan", id="with the stream"),
+    pytest.param(rooms_in_order, "aggregators/repair/a.py", "from aggregators.rollups import load", id="a later room"),
     pytest.param(import_direction, "tidegate/a.py", "import load.fleet", id="the command line may start the fleet"),
     pytest.param(reporter_stays_small, "reporter/a.py", "import json, fastavro, schemas", id="what a device has"),
     pytest.param(reporter_stays_small, "ingest/a.py", "import httptools", id="the rule is the reporter's"),

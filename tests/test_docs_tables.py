@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregators.rollups import Rollups
+from aggregators.rollups.rollups import Rollups
 from ingest.access.tokens import FILE_NAME as TOKENS_FILE
 from ingest.access.tokens import TokenStore
 from ingest.clock import ManualClock

@@ -15,9 +15,9 @@ from typing import Any
 
 import duckdb
 
-from aggregators.measure import Cube, Grain, Measure
-from aggregators.measures import load_measures
-from aggregators.publish import unsuppressed
+from aggregators.publication.measure import Cube, Grain, Measure
+from aggregators.publication.measures import load_measures
+from aggregators.publication.publish import unsuppressed
 from load.fleet.answers_verdict import answers_mismatches
 from load.fleet.asking import Asked
 from load.fleet.findings import Findings, Percentile, Row

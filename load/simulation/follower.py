@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
-from aggregators.follow import Follower
-from aggregators.stripped import StrippedRecords
-from aggregators.writers import Writers
+from aggregators.following.follow import Follower
+from aggregators.rollups.stripped import StrippedRecords
+from aggregators.rollups.writers import Writers
 from ingest.log import LogReader
 from ingest.schema_topic import Schemas
 from load.simulation.contracts import small_catalogue
@@ -86,7 +86,7 @@ class FollowerServer:
 
 
 class NoSeals:
-    """In the place of `aggregators.seal.Sealer`."""
+    """In the place of `aggregators.sealing.seal.Sealer`."""
 
     def due(self, *, newest: int | None, records: int, drained: bool) -> bool:
         """Never."""

@@ -9,8 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from aggregators.rollups import Applied, Progress, RollupsFull
-from aggregators.stripped import Batch, OutcomesRecord, StrippedRecord, StrippedRecords, Unreadable, hour_of_receipt
+from aggregators.rollups.rollups import Applied, Progress, RollupsFull
+from aggregators.rollups.stripped import (
+    Batch,
+    OutcomesRecord,
+    StrippedRecord,
+    StrippedRecords,
+    Unreadable,
+    hour_of_receipt,
+)
 from ingest.report import Partition, StoredEntry
 from load.simulation.loop import Killed
 from load.simulation.world import World
@@ -66,7 +73,7 @@ class RollupsFile:
 
 
 class SimulatedRollups:
-    """The part of `aggregators.rollups.Rollups` that the follower calls."""
+    """The part of `aggregators.rollups.rollups.Rollups` that the follower calls."""
 
     def __init__(self, file: RollupsFile, world: World) -> None:
         self._file = file

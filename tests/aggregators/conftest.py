@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregators.rollups import Rollups
+from aggregators.rollups.rollups import Rollups
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from aggregators.batches import Batches
-from aggregators.rebuild import Step, rebuild
-from aggregators.rollups import Rollups
-from aggregators.seal import Sealer
-from aggregators.seal_files import DIRECTORY_NAME, read_chain
-from aggregators.stripped import StrippedRecords
+from aggregators.following.batches import Batches
+from aggregators.repair.rebuild import Step, rebuild
+from aggregators.rollups.rollups import Rollups
+from aggregators.rollups.stripped import StrippedRecords
+from aggregators.sealing.seal import Sealer
+from aggregators.sealing.seal_files import DIRECTORY_NAME, read_chain
 from ingest.log.memory import MemoryLog
 from ingest.schema_topic import schemas_of
-from tests.aggregators.following import clock_at
+from tests.aggregators.followers import clock_at
 from tests.aggregators.stored_reports import CATALOGUE, fill, stored
 
 RECORDS = 12_000

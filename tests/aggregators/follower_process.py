@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ingest.failpoint import VARIABLE
-from tests.aggregators.following import ROOT
+from tests.aggregators.followers import ROOT
 
 FOLLOW_SEAL_PUBLISH = """
 import asyncio, sys
 from pathlib import Path
 from aggregators.fence import Fenced
-from aggregators.follow import Follower, FollowerStopped
-from aggregators.measures import load_measures
-from aggregators.publications import Publications, Rulebook
-from aggregators.rebuild import PUBLISHED_NAME, open_or_rebuild
+from aggregators.following.follow import Follower, FollowerStopped
+from aggregators.publication.measures import load_measures
+from aggregators.publication.publications import Publications, Rulebook
+from aggregators.repair.rebuild import PUBLISHED_NAME, open_or_rebuild
 from ingest.log.embedded import EmbeddedLogReader
-from tests.aggregators.following import clock_at
+from tests.aggregators.followers import clock_at
 from tests.aggregators.stored_reports import CATALOGUE
 
 data, log = Path(sys.argv[1]), Path(sys.argv[2])

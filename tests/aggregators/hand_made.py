@@ -13,9 +13,9 @@ import duckdb
 import pyarrow as pa
 
 from aggregators.fence import Fence
-from aggregators.measure import Measure
-from aggregators.measures import load_measures
-from aggregators.publish import Publication, load_published, publish
+from aggregators.publication.measure import Measure
+from aggregators.publication.measures import load_measures
+from aggregators.publication.publish import Publication, load_published, publish
 from aggregators.sql_templates import fill, read_sql
 from ingest.operator_documents import DocumentKind, DocumentVersion
 

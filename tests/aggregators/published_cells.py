@@ -9,14 +9,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from aggregators.answers import Answer, answer, whole_answer
-from aggregators.api import tell
-from aggregators.cubes import create_tables
-from aggregators.formats import JSON, Told
-from aggregators.measure import Cube, Measure
-from aggregators.measures import load_measures
-from aggregators.question import Question, read_question
-from aggregators.reading import Reading
+from aggregators.answering.answers import Answer, answer, whole_answer
+from aggregators.answering.api import tell
+from aggregators.answering.formats import JSON, Told
+from aggregators.answering.question import Question, read_question
+from aggregators.answering.reading import Reading
+from aggregators.publication.cubes import create_tables
+from aggregators.publication.measure import Cube, Measure
+from aggregators.publication.measures import load_measures
 from aggregators.sql_templates import quoted, read_sql
 from ingest.access.token_view import Credential
 from ingest.access.tokens import KINDS

@@ -13,7 +13,7 @@ import pytest
 
 from aggregators import fence as module
 from aggregators.fence import EPOCHS_NAME, Fence, Fenced
-from aggregators.published import finish, folder, numbers, verified
+from aggregators.publication.published import finish, folder, numbers, verified
 
 NOON = datetime(2026, 11, 20, 12)  # noqa: DTZ001  # naive UTC, as publications have it
 STEPS = ("rename", "mkdir", "open", "listdir", "scandir", "unlink", "rmdir")

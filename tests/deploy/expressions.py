@@ -9,7 +9,7 @@ from typing import Any
 import promql_parser
 import yaml
 
-from aggregators.standing import State, Why
+from aggregators.following.standing import State, Why
 from ingest.telemetry.account import NO_TIER, OUTCOMES, STATUS_CLASSES
 from ingest.telemetry.metric_list import METRICS, Instrument
 from ingest.telemetry.metrics import ReloadResult

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from aggregators.database import FILE_NAME
-from aggregators.measures import load_measures
-from aggregators.rollups import Rollups
-from aggregators.seal import Sealer
+from aggregators.publication.measures import load_measures
+from aggregators.rollups.rollups import Rollups
+from aggregators.sealing.seal import Sealer
 from ingest.access.tokens import ROLES
 from ingest.clock import SystemClock
 from load.leaks import Leak, Scanner, forms

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregators.stripped import OutcomesRecord, StrippedRecords
+from aggregators.rollups.stripped import OutcomesRecord, StrippedRecords
 from ingest.log.embedded import EmbeddedLogReader
 from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Entry

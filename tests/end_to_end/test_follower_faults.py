@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aggregators.database import FILE_NAME
-from aggregators.standing import ABSURD_RECORDS
+from aggregators.following.standing import ABSURD_RECORDS
 from ingest.log.embedded import EmbeddedLog
 from ingest.report import Entry
 from load.leaks import Scanner

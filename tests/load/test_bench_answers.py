@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from aggregators.measures import load_measures
-from aggregators.rollups import Rollups
+from aggregators.publication.measures import load_measures
+from aggregators.rollups.rollups import Rollups
 from aggregators.times import naive_utc
 from load.answer_once import QUESTIONS, ask
 from load.answers_part import Answered, AnswersFigures

@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from click.testing import CliRunner, Result
 
-from aggregators.api import answers_router
+from aggregators.answering.api import answers_router
 from ingest.http.service import build_service
 from tests.aggregators.published_cells import NOW, Source, empty_source, fill_every_cube
 from tidegate.cli import main

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from ingest.log.embedded import EmbeddedLog
 from ingest.log.sqlite_file import FILE_NAME
-from tests.aggregators.following import asked
+from tests.aggregators.followers import asked
 from tests.aggregators.stored_reports import fill, stored
 from tidegate.cli import main
 from tidegate.settings import LOG_DIRECTORY, ROLLUPS_DIRECTORY

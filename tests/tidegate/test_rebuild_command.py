@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from aggregators.seal_files import DIRECTORY_NAME, place, read_chain
+from aggregators.sealing.seal_files import DIRECTORY_NAME, place, read_chain
 from ingest.log.embedded import EmbeddedLog
 from ingest.log.sqlite_file import FILE_NAME
-from tests.aggregators.following import PATIENCE_SECONDS, contents, following, program
+from tests.aggregators.followers import PATIENCE_SECONDS, contents, following, program
 from tests.aggregators.stored_reports import fill, stored
 from tidegate.cli import main
 from tidegate.settings import LOG_DIRECTORY, ROLLUPS_DIRECTORY
@@ -87,7 +87,7 @@ def test_a_data_directory_without_a_log(tmp_path: Path) -> None:
 
 INTERRUPTED = """
 import sys, time
-from aggregators import rebuild
+from aggregators.repair import rebuild
 from tidegate.cli import main
 follow = rebuild._follow_to_its_end
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import click
 
-from aggregators.problems import Refusal
+from aggregators.answering.problems import Refusal
 
 REQUEST_SECONDS = 60.0
 """More than an answer may take, and the time that it waits for its turn."""

@@ -174,8 +174,8 @@ def _before(until: str | None, last: int, bucket: str | None) -> str:
     """The time `last` milliseconds before the end of the range, which is the end of this hour if none is given."""
     from datetime import timedelta
 
-    from aggregators.problems import Refused
-    from aggregators.spans import ceiling, iso, parse_time
+    from aggregators.answering.problems import Refused
+    from aggregators.answering.spans import ceiling, iso, parse_time
     from aggregators.times import naive_utc
     from ingest.clock import SystemClock
 
@@ -190,7 +190,7 @@ def _before(until: str | None, last: int, bucket: str | None) -> str:
 
 
 def _filters(where: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    from aggregators.question import PARAMETERS
+    from aggregators.answering.question import PARAMETERS
 
     for one in where:
         name, equals, values = one.partition("=")

@@ -15,7 +15,7 @@ from tidegate.settings import ROLLUPS_DIRECTORY, Settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aggregators.gaps import Gap
+    from aggregators.repair.gaps import Gap
     from schemas.catalogue import Catalogue
 
 
@@ -55,12 +55,12 @@ def gap_command(*, tiers: Path, why: str | None, as_json: bool, config: Path | N
 
 
 def _found(settings: Settings, catalogue: "Catalogue", why: str | None) -> "Sequence[Gap]":
-    from aggregators.batches import LogReplaced
     from aggregators.fence import Fenced
-    from aggregators.publish import PublicationDamaged
-    from aggregators.rollups import RollupsUnavailable
-    from aggregators.seal import RollupsBehindSeals, SealFailed
-    from aggregators.seal_files import SealDamaged
+    from aggregators.following.batches import LogReplaced
+    from aggregators.publication.publish import PublicationDamaged
+    from aggregators.rollups.rollups import RollupsUnavailable
+    from aggregators.sealing.seal import RollupsBehindSeals, SealFailed
+    from aggregators.sealing.seal_files import SealDamaged
     from ingest.log import LogUnavailable
     from tidegate.log_source import log_name
 
@@ -77,7 +77,7 @@ def _found(settings: Settings, catalogue: "Catalogue", why: str | None) -> "Sequ
 
 
 async def _find(settings: Settings, catalogue: "Catalogue", why: str | None) -> "Sequence[Gap]":
-    from aggregators.gaps import find_gaps
+    from aggregators.repair.gaps import find_gaps
     from ingest.clock import SystemClock
     from tidegate.log_source import open_reader
 

@@ -14,7 +14,7 @@ from tidegate.cli.log_options import data_and_log_options, data_and_log_settings
 from tidegate.settings import ROLLUPS_DIRECTORY, Settings
 
 if TYPE_CHECKING:
-    from aggregators.rebuild import Progress, Rebuilt
+    from aggregators.repair.rebuild import Progress, Rebuilt
     from schemas.catalogue import Catalogue
 
 DAMAGED_SEAL = (
@@ -66,11 +66,11 @@ def rebuild_command(*, tiers: Path, from_log: bool, as_json: bool, config: Path 
 
 
 def _rebuilt(settings: Settings, catalogue: "Catalogue", *, from_log: bool) -> "Rebuilt":
-    from aggregators.batches import HistoryGone, LogReplaced
     from aggregators.fence import Fenced
-    from aggregators.publish import PublicationDamaged
-    from aggregators.rollups import RollupsUnavailable
-    from aggregators.seal_files import SealDamaged
+    from aggregators.following.batches import HistoryGone, LogReplaced
+    from aggregators.publication.publish import PublicationDamaged
+    from aggregators.rollups.rollups import RollupsUnavailable
+    from aggregators.sealing.seal_files import SealDamaged
     from ingest.log import LogUnavailable
     from tidegate.log_source import log_name
 
@@ -95,8 +95,8 @@ def _run(settings: Settings, catalogue: "Catalogue", *, from_log: bool) -> "Rebu
     from rich.console import Console
     from rich.progress import Progress as Bars
 
-    from aggregators.rebuild import Step, rebuild
-    from aggregators.seal_files import DIRECTORY_NAME, read_chain
+    from aggregators.repair.rebuild import Step, rebuild
+    from aggregators.sealing.seal_files import DIRECTORY_NAME, read_chain
     from tidegate.log_source import open_reader
 
     directory = settings.data / ROLLUPS_DIRECTORY

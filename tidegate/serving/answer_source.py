@@ -6,15 +6,15 @@ from pathlib import Path
 
 import duckdb
 
-from aggregators.follow import Follower
-from aggregators.measure import Measure
+from aggregators.following.follow import Follower
+from aggregators.publication.measure import Measure
 from ingest.access.token_view import Credential, TokenView
 from ingest.clock import Clock
 from ingest.operator_documents import DocumentKind, DocumentVersion, OperatorDocuments
 
 
 class Source:
-    """As `aggregators.answers.AnswerSource`; `notes` gives what belongs beside every answer now."""
+    """As `aggregators.answering.answers.AnswerSource`; `notes` gives what belongs beside every answer now."""
 
     def __init__(
         self,

@@ -12,17 +12,17 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from aggregators.api import answers_router
+from aggregators.answering.api import answers_router
+from aggregators.answering.operations_api import operations_router, standing
 from aggregators.fence import Fenced
-from aggregators.follow import Follower
-from aggregators.measures import load_measures
-from aggregators.operations_api import operations_router, standing
-from aggregators.publications import Publications, Rulebook
-from aggregators.publish import PublicationDamaged
-from aggregators.rebuild import PUBLISHED_NAME, open_or_rebuild
-from aggregators.rollups import Rollups, RollupsUnavailable
-from aggregators.seal_files import SealDamaged
-from aggregators.standing import State, Why
+from aggregators.following.follow import Follower
+from aggregators.following.standing import State, Why
+from aggregators.publication.measures import load_measures
+from aggregators.publication.publications import Publications, Rulebook
+from aggregators.publication.publish import PublicationDamaged
+from aggregators.repair.rebuild import PUBLISHED_NAME, open_or_rebuild
+from aggregators.rollups.rollups import Rollups, RollupsUnavailable
+from aggregators.sealing.seal_files import SealDamaged
 from ingest.access.token_view import TokenView
 from ingest.clock import Clock
 from ingest.http.service import Readiness, readiness_response

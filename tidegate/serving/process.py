@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from aggregators.elsewhere_api import answers_elsewhere_router
+from aggregators.answering.elsewhere_api import answers_elsewhere_router
 from ingest import failpoint
 from ingest.access.token_view import TokenView
 from ingest.access.tokens import FILE_NAME as TOKENS_FILE

@@ -15,13 +15,13 @@ import duckdb
 import uvicorn
 from fastapi import FastAPI
 
-from aggregators.api import answers_router
+from aggregators.answering.api import answers_router
 from aggregators.fence import Fence
-from aggregators.measure import Measure
-from aggregators.measures import load_measures
-from aggregators.publish import publish
-from aggregators.rollups import Rollups
-from aggregators.stripped import StrippedRecords
+from aggregators.publication.measure import Measure
+from aggregators.publication.measures import load_measures
+from aggregators.publication.publish import publish
+from aggregators.rollups.rollups import Rollups
+from aggregators.rollups.stripped import StrippedRecords
 from ingest.access.token_view import Credential
 from ingest.json_reports import Message
 from ingest.operator_documents import DocumentKind, DocumentVersion

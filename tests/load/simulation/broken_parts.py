@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from aggregators.load import Applied
-from aggregators.stripped import Batch as Entries
-from aggregators.stripped import StrippedRecord, StrippedRecords
+from aggregators.rollups.load import Applied
+from aggregators.rollups.stripped import Batch as Entries
+from aggregators.rollups.stripped import StrippedRecord, StrippedRecords
 from ingest.access.admission import Ticket
 from ingest.gate import Gate
 from ingest.log import InDoubt, Log, LogUnavailable

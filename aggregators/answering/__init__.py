@@ -1,0 +1,1 @@
+"""Answers: a question over HTTP, and what of the published cells answers it."""
