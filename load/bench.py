@@ -12,17 +12,21 @@ from types import FrameType
 
 import click
 
+from load.agent_part import AGENT_FULL, AGENT_QUICK, AgentSize, measure_agent
 from load.answers_part import ANSWERS_FULL, ANSWERS_QUICK, AnswersSize, measure_answers
 from load.broker import BrokerFailedError, NoBroker
 from load.children import ChildFailedError
 from load.client import BadAnswerError
 from load.comparison import FULL, QUICK, Comparison, Size
+from load.fleet.trace import TraceError
 from load.follower_part import FOLLOWER_FULL, FOLLOWER_QUICK, FollowerSize, measure_follower
 from load.kafka_part import KAFKA_FULL, KAFKA_QUICK, KafkaSize, measure_kafka
 from load.part import Part, document, missed, show
 from load.processes import Cores, ServerFailedError, choose_cores
 
-FAILURES = (BadAnswerError, BrokerFailedError, ChildFailedError, NoBroker, ServerFailedError, TimeoutError)
+FAILURES = (
+    BadAnswerError, BrokerFailedError, ChildFailedError, NoBroker, ServerFailedError, TimeoutError, TraceError,
+)  # fmt: skip
 """What ends a part."""
 
 INTERRUPTED = 130
@@ -37,10 +41,11 @@ class Sizes:
     follower: FollowerSize
     answers: AnswersSize
     kafka: KafkaSize
+    agent: AgentSize
 
 
-EVERYTHING = Sizes(FULL, FOLLOWER_FULL, ANSWERS_FULL, KAFKA_FULL)
-A_LITTLE = Sizes(QUICK, FOLLOWER_QUICK, ANSWERS_QUICK, KAFKA_QUICK)
+EVERYTHING = Sizes(FULL, FOLLOWER_FULL, ANSWERS_FULL, KAFKA_FULL, AGENT_FULL)
+A_LITTLE = Sizes(QUICK, FOLLOWER_QUICK, ANSWERS_QUICK, KAFKA_QUICK, AGENT_QUICK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Bench:
     seed: int
     cores: Cores
     folder: Path
+    trace: Path | None
 
     def gate(self) -> Part:
         """The gate beside a bare application and the naive way."""
@@ -70,12 +76,24 @@ class Bench:
         """Gate and follower on a Kafka of its own, beside the embedded log."""
         return measure_kafka(self.sizes.kafka, seed=self.seed, cores=self.cores, folder=self.folder, progress=_say)
 
+    def agent(self) -> Part:
+        """The device's library, beside one span for each task."""
+        return measure_agent(
+            self.sizes.agent,
+            seed=self.seed,
+            trace=self.trace,
+            cores=self.cores,
+            folder=self.folder / "agent",
+            progress=_say,
+        )
+
 
 PARTS: Mapping[str, Callable[[Bench], Part]] = {
     "gate": Bench.gate,
     "follower": Bench.follower,
     "answers": Bench.answers,
     "kafka": Bench.kafka,
+    "agent": Bench.agent,
 }
 
 
@@ -101,8 +119,20 @@ PARTS: Mapping[str, Callable[[Bench], Part]] = {
     help="Where logs and rollups are written for the time of the run, up to 1 GB. On a tmpfs a commit costs nothing. "
     "[default: the system's folder for temporary files]",
 )
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A trace of requests as CSV, for the part `agent` (docs/demo.md says which).  [default: a synthetic one]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-def main(seed: int, chosen: Sequence[str], sizes: object, folder: Path | None, as_json: bool) -> None:  # noqa: FBT001  # a flag of the command
+def main(  # the options of the command
+    seed: int,
+    chosen: Sequence[str],
+    sizes: object,
+    folder: Path | None,
+    trace: Path | None,
+    as_json: bool,  # noqa: FBT001  # a flag of the command
+) -> None:
     """Measure what reports and answers cost, and judge it.
 
     \b
@@ -114,6 +144,9 @@ def main(seed: int, chosen: Sequence[str], sizes: object, folder: Path | None, a
               one and ten times the cells; about three minutes
     kafka     gate and follower on a Kafka that it starts itself, each beside
               the embedded log; needs Java 17 and Maven; about five minutes
+    agent     what the device's library costs an application, and bytes and
+              CPU to learn the same answers by one OpenTelemetry span for
+              each task; about three minutes
 
     What is measured runs on one core, whatever drives it on another. Progress goes to stderr, figures to stdout.
     docs/measurements.md says what the figures mean.
@@ -123,7 +156,7 @@ def main(seed: int, chosen: Sequence[str], sizes: object, folder: Path | None, a
     is ended.
     """  # noqa: D301  # the backspace is what keeps click from filling the lines after it
     with _interruptible(), tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=folder) as scratch:
-        bench = Bench(A_LITTLE if sizes is A_LITTLE else EVERYTHING, seed, choose_cores(), Path(scratch))
+        bench = Bench(A_LITTLE if sizes is A_LITTLE else EVERYTHING, seed, choose_cores(), Path(scratch), trace)
         parts, failed = _measured(bench, [name for name in PARTS if name in (chosen or PARTS)])
     if parts or not failed:
         _print(parts, as_json=as_json)

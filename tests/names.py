@@ -17,6 +17,9 @@ from aggregators.publication.measures import load_measures
 from ingest.problems import Action, Reason
 from ingest.telemetry.events import EVENTS
 from ingest.telemetry.outcomes import OUTCOMES_SCHEMA
+from reporter.agent.command import parser as agent_parser
+from reporter.directory import Directory
+from reporter.otel.conventions import conventions
 from schemas.avro_types import PRIVACY_CLASSES, Enumeration
 from schemas.catalogue import load_catalogue
 from schemas.output_schema import RESERVED_NAMES
@@ -63,7 +66,7 @@ FOREIGN = (
 )
 """Names of OpenTelemetry and of Kafka's brokers that a page explains."""
 
-OURS = frozenset({"schemas", "ingest", "aggregators", "tidegate", "load", "tests"})
+OURS = frozenset({"schemas", "ingest", "aggregators", "reporter", "tidegate", "load", "tests"})
 
 
 def is_of_a_library(name: str) -> bool:
@@ -141,6 +144,7 @@ def _telemetry() -> Iterator[str]:
             yield name
             yield from (name.replace(".", "_") + suffix for suffix in PROMETHEUS_SUFFIXES)
     yield from FOREIGN
+    yield from (*conventions().wanted.attributes, *conventions().operations)
 
 
 def _measures() -> Iterator[str]:
@@ -155,6 +159,7 @@ def _command_line() -> Iterator[str]:
     for name in Settings.model_fields:
         yield from (name, variable(name))
     yield from _options(main)
+    yield from agent_parser("tidegate agent").options()
 
 
 def _options(command: click.Command) -> Iterator[str]:
@@ -192,3 +197,5 @@ def _files() -> Iterator[str]:
     """Names of files, whose places another test looks at."""
     for file in (*ROOT.iterdir(), *ROOT.glob("docs/*"), *ROOT.glob("schemas/*/*")):
         yield file.name
+    device = Directory(ROOT)
+    yield from (getattr(device, name).name for name, kind in vars(Directory).items() if isinstance(kind, property))

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from reporter.agent.command import WrongUsage, parser
 from tests.documents import ROOT, Page, page, pages
 from tests.names import PATTERNS, is_of_a_library, known_names
 from tidegate.cli import main
@@ -84,6 +85,8 @@ def wrong_with(line: CommandLine) -> str | None:
     """What click would say against a command line of ours, values of files and times aside; None if nothing."""
     command: click.Command = main
     words = list(line.words[1:])
+    if words[:1] == ["agent"]:
+        return _wrong_with_agent(words[1:], whole=line.whole)
     context = click.Context(command, info_name="tidegate")
     try:
         while isinstance(command, click.Group) and words:
@@ -98,6 +101,15 @@ def wrong_with(line: CommandLine) -> str | None:
         return _wrong_arguments(command, context, words, whole=line.whole)
     except click.UsageError as error:
         return error.format_message()
+
+
+def _wrong_with_agent(words: list[str], *, whole: bool) -> str | None:
+    """What the agent's own command line says against these words; a sentence may leave arguments away."""
+    try:
+        parser("tidegate agent").parse_args(words)
+    except WrongUsage as wrong:
+        return str(wrong) if whole or "required" not in str(wrong) else None
+    return None
 
 
 def _wrong_arguments(command: click.Command, context: click.Context, words: list[str], *, whole: bool) -> str | None:
@@ -192,6 +204,7 @@ WRONG_COMMANDS = [
     pytest.param("tidegate token new --kind person --tier a --label b", "is not one of", id="no such choice"),
     pytest.param("tidegate token new --tier a", "label is missing", id="a required option is missing"),
     pytest.param("tidegate strip managed", "file is missing", id="a required argument is missing"),
+    pytest.param("tidegate agent stats", "did you mean status", id="misspelt command of the agent"),
     pytest.param("X=1 tidegate log tail | tidegate log tial > /tmp/x", "there is no command tial", id="in a pipeline"),
     pytest.param('curl -H "$(tidegate token nwe)"', "there is no command nwe", id="in a substitution"),
 ]

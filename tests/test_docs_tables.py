@@ -30,7 +30,7 @@ PRIVACY = page("docs/privacy.md")
 NOW = 1_795_000_000_000
 EVENT_COLUMNS = ("event", "level", "fields", "meaning, and what to do")
 CONSTANT = re.compile(r"`(?P<file>[\w/]+\.py)` `(?P<name>[A-Z_]+)`")
-PLACES = ("schemas", "ingest", "aggregators", "tidegate", "load")
+PLACES = ("schemas", "ingest", "aggregators", "reporter", "tidegate", "load")
 """Packages whose every module the page names, but for the commands."""
 
 COMMANDS = "tidegate/cli/"

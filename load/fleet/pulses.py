@@ -4,8 +4,10 @@ from random import Random
 from typing import Any
 
 from load.fleet.devices import drawn
-from load.fleet.histogram import histogram
 from load.fleet.nouns import Device
+from reporter.windows.health_window import Health, HealthWindow
+from reporter.windows.task_window import Decisions
+from reporter.windows.trace_window import TraceWindow
 
 BATTERY = {"over_50pc": 0.6, "pc25_to_50": 0.25, "pc10_to_25": 0.1, "under_10pc": 0.05}
 SATURATION = {"under_50pc": 0.5, "pc50_to_75": 0.3, "pc75_to_90": 0.15, "over_90pc": 0.05}
@@ -23,31 +25,29 @@ def pulse_fields(random: Random, report: str, device: Device) -> dict[str, Any]:
 
 
 def _health(random: Random, device: Device) -> dict[str, Any]:
-    return {
-        "battery": drawn(random, BATTERY) if device.kind == "laptop" else "absent",
-        "memory": drawn(random, SATURATION),
-        "accelerator": drawn(random, SATURATION) if device.hardware_tier != "small" else "absent",
-        "queue_depth": drawn(random, QUEUE),
-        "update_status": drawn(random, UPDATE),
-        "crashes": int(random.random() < 0.02),
-        "cold_starts": random.randrange(4),
-    }
+    look = Health(
+        battery=drawn(random, BATTERY) if device.kind == "laptop" else "absent",
+        memory=drawn(random, SATURATION),
+        accelerator=drawn(random, SATURATION) if device.hardware_tier != "small" else "absent",
+        queue_depth=drawn(random, QUEUE),
+        update_status=drawn(random, UPDATE),
+        crashes=int(random.random() < 0.02),
+        cold_starts=random.randrange(4),
+    )
+    window = HealthWindow()
+    window.add(look)
+    return window.values()
 
 
 def _trace(random: Random) -> dict[str, Any]:
-    decisions = random.randrange(5, 120)
-    unexplained = sum(random.random() < UNEXPLAINED for _ in range(decisions))
+    tasks = random.randrange(5, 120)
+    unexplained = sum(random.random() < UNEXPLAINED for _ in range(tasks))
     delays = [random.randrange(300, 20_000) for _ in range(random.randrange(1, 4))] if random.random() < DELAYED else []
-    return {
-        "windows_lost": drawn(random, LOST),
-        "windows_closed": random.randrange(4, 60),
-        "traces_expected": decisions,
-        "traces_complete": decisions - unexplained,
-        "decisions": decisions,
-        "decisions_with_reason": decisions - unexplained,
-        "evidence_kept": decisions // 10,
-        "uploads_delayed": len(delays),
-        "bytes_uploaded": random.randrange(10, 99) * 1000,
-        "upload_delay": histogram(delays),
-        "violations": [],
-    }
+    window = TraceWindow()
+    window.decided(Decisions(tasks=tasks, with_reason=tasks - unexplained, complete=tasks - unexplained))
+    for delay in delays:
+        window.accepted_late(delay)
+    lost = drawn(random, LOST)
+    window.count(closed=random.randrange(4, 60), evidence_kept=tasks // 10)
+    window.count(bytes_uploaded=random.randrange(10, 99) * 1000)
+    return window.values(lost)

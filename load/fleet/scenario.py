@@ -7,7 +7,7 @@ a change in one part leaves the draws of the others where they were.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
@@ -25,10 +25,14 @@ from schemas.catalogue import load_catalogue
 DAYS = 3
 HOURS_A_DAY = 24
 TASKS_A_DEVICE_DAY = 20
+FILES_TOLD_EVERY = 12
 MS_PER_MINUTE = 60_000
 
+Deals = Callable[..., Sequence[Session]]
+"""As `load.fleet.dealing.deal`."""
 
-def make_fleet(
+
+def make_fleet(  # noqa: PLR0913  # everything that a fleet follows from
     *,
     devices: int = 2_000,
     seed: int,
@@ -36,10 +40,13 @@ def make_fleet(
     trace: Path | None = None,
     days: int = DAYS,
     tasks: int | None = None,
+    files_told_every: int = FILES_TOLD_EVERY,
+    deal: Deals = deal,
 ) -> Fleet:
     """A fleet over the whole hours up to the one of `now_ms` (milliseconds since the epoch, UTC).
 
-    `tasks` is how many there are, by default about 20 a device and day. Raises `TraceError`.
+    `tasks` is how many there are, by default about 20 a device and day; `files_told_every` so many hours a device tells
+    of its model files, and `deal` says who asks when. Raises `TraceError`.
     """
     end = now_ms - now_ms % MS_PER_HOUR
     start = end - days * HOURS_A_DAY * MS_PER_HOUR
@@ -56,7 +63,9 @@ def make_fleet(
         end_ms=end,
         devices=tuple(profile.device for profile in profiles),
         tasks=tuple(finish(draft) for draft in drafts),
-        installations=tuple(_installations(seed, setting, profiles, usage, start=start, end=end)),
+        installations=tuple(
+            _installations(seed, setting, profiles, usage, hours=range(start, end, MS_PER_HOUR), every=files_told_every)
+        ),
         pulses=tuple(_pulses(seed, profiles, start=start, end=end)),
         manifest=manifest_document(),
         prices=prices_document(),
@@ -103,13 +112,13 @@ def _installations(
     profiles: Sequence[Profile],
     usage: Mapping[Usage, tuple[int, int]],
     *,
-    start: int,
-    end: int,
+    hours: range,
+    every: int,
 ) -> Iterator[Installation]:
     random = _random(seed, "installations")
-    for hour in range(start, end, MS_PER_HOUR):
+    for hour in hours:
         for profile in profiles:
-            if (hour // MS_PER_HOUR + profile.device.index) % 12 == 11:
+            if (hour // MS_PER_HOUR + profile.device.index) % every == every - 1:
                 yield from installations_of(random, profile, setting.shelves[profile.device.index], usage, hour=hour)
 
 

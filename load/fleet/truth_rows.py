@@ -19,6 +19,8 @@ from load.fleet.truth_windows import (
     Key,
     SaidReport,
     SaidRow,
+    Tell,
+    in_full,
     reports,
 )
 
@@ -73,12 +75,12 @@ class KeptRows:
         )
 
 
-def kept_rows(fleet: Fleet) -> KeptRows:
-    """The rows of all reports that the devices make."""
+def kept_rows(fleet: Fleet, tell: Tell = in_full) -> KeptRows:
+    """The rows of all reports that the devices make, which let out what `tell` says."""
     rows = KeptRows()
     names = manifest_names(fleet.manifest)
     views: dict[Any, View] = {}
-    for report in reports(fleet):
+    for report in reports(fleet, tell):
         kind = (report.device.tier, report.window.report, consents(report.device))
         view = views.setdefault(kind, View(policies()[kind[0]], *kind[1:], names))
         for array, said in report.arrays.items():

@@ -1,12 +1,13 @@
 """What devices say: tasks and files added up by window, before any gate has seen them.
 
-A second and plainer account of what `load.fleet.windows` does: windows, folding of small rows, rounding, presence
-flags. It reads tasks and the limits of the tier and shares no code with that module.
+A second and plainer account of what `reporter.windows` does: windows, folding of small rows, rounding, presence flags.
+It reads tasks and the limits of the tier and shares no code with that package.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -35,6 +36,15 @@ Key = tuple[Hashable, ...]
 Sums = Mapping[str, int]
 
 Observed = Mapping[str, Sequence[int]]
+
+
+Tell = Callable[[Device, str, str, Key], Key]
+"""(device, report, array, combination) -> what the device lets out of the combination."""
+
+
+def in_full(device: Device, report: str, array: str, key: Key) -> Key:  # noqa: ARG001  # as every `Tell`
+    """All of it: an old agent, which leaves the stripping to the gate."""
+    return key
 
 
 class Fleet(Protocol):
@@ -91,16 +101,16 @@ class Firsts:
         return first
 
 
-def reports(fleet: Fleet) -> Iterator[SaidReport]:
+def reports(fleet: Fleet, tell: Tell = in_full) -> Iterator[SaidReport]:
     """All reports of routes, fallbacks and models that the devices make, each device's in the order of time."""
     firsts = Firsts()
     for (index, start), tasks in sorted(_windows(fleet).items()):
         device = fleet.devices[index]
-        yield _route(device, start, tasks, firsts)
+        yield _route(device, start, tasks, firsts, tell)
         if device.consent_fallback_reports:
-            yield _fallback(device, start, tasks, firsts)
+            yield _fallback(device, start, tasks, firsts, tell)
     for (index, hour), held in sorted(_holdings(fleet).items()):
-        yield _inventory(fleet.devices[index], hour, held, firsts)
+        yield _inventory(fleet.devices[index], hour, held, firsts, tell)
 
 
 def _windows(fleet: Fleet) -> dict[tuple[int, int], list[Task]]:
@@ -121,56 +131,73 @@ def _holdings(fleet: Fleet) -> dict[tuple[int, int], list[Installation]]:
     return holdings
 
 
-def _route(device: Device, start: int, tasks: list[Task], firsts: Firsts) -> SaidReport:
+def _route(device: Device, start: int, tasks: list[Task], firsts: Firsts, tell: Tell) -> SaidReport:
     window = Window(device.index, "route_window", start)
     broken = [rule for task in tasks for rule in task.violations]
+    told = partial(tell, device, "route_window", "rows")
     arrays = {
         "rows": [
             SaidRow(key, firsts.of((window[:2], key), start), _route_sums(part), _latencies(part))
-            for key, part in _folded(tasks, ROUTE_KEY, _policy(device).min_tasks_per_row)
+            for key, part in _folded(tasks, ROUTE_KEY, _policy(device).min_tasks_per_row, told)
         ],
-        "violations": list(_counted(window, broken, firsts)),
+        "violations": list(_counted(window, broken, firsts, partial(tell, device, "route_window", "violations"))),
     }
     return SaidReport(window, device, firsts.of(window[:2], start), arrays)
 
 
-def _fallback(device: Device, start: int, tasks: list[Task], firsts: Firsts) -> SaidReport:
+def _fallback(device: Device, start: int, tasks: list[Task], firsts: Firsts, tell: Tell) -> SaidReport:
     window = Window(device.index, "fallback_window", start)
     left = [task for task in tasks if task.actual_route != task.planned_route]
+    planned = [task.planned_route for task in tasks]
+    told = partial(tell, device, "fallback_window", "rows")
     arrays = {
         "rows": [
             SaidRow(
                 key, firsts.of((window[:2], key), start), _fallback_sums(part), {"return_time": _return_times(part)}
             )
-            for key, part in _folded(left, FALLBACK_KEY, _policy(device).min_tasks_per_row)
+            for key, part in _folded(left, FALLBACK_KEY, _policy(device).min_tasks_per_row, told)
         ],
-        "planned": list(_counted(window, [task.planned_route for task in tasks], firsts)),
+        "planned": list(_counted(window, planned, firsts, partial(tell, device, "fallback_window", "planned"))),
     }
     return SaidReport(window, device, firsts.of(window[:2], start), arrays)
 
 
-def _inventory(device: Device, hour: int, held: list[Installation], firsts: Firsts) -> SaidReport:
+def _inventory(device: Device, hour: int, held: list[Installation], firsts: Firsts, tell: Tell) -> SaidReport:
     """The window of the report on files is the whole hour in every tier."""
     window = Window(device.index, "model_inventory", hour)
-    rows = []
+    files: dict[Key, list[Installation]] = defaultdict(list)
     for one in held:
-        key = attrgetter(*INVENTORY_KEY)(one)
-        first = firsts.of((window[:2], key), hour)
-        counts = {name: getattr(one, name) for name in INVENTORY_COUNTS}
-        rows.append(SaidRow(key, first, counts, rest=attrgetter(*INVENTORY_REST)(one)))
+        files[tell(device, "model_inventory", "rows", attrgetter(*INVENTORY_KEY)(one))].append(one)
+    rows = [
+        SaidRow(
+            key,
+            firsts.of((window[:2], key), hour),
+            {name: sum([getattr(one, name) for one in alike]) for name in INVENTORY_COUNTS},
+            rest=tuple(_said_last(alike, name) for name in INVENTORY_REST),
+        )
+        for key, alike in files.items()
+    ]
     return SaidReport(window, device, firsts.of(window[:2], hour), {"rows": rows}, held[0].manifest_age)
+
+
+def _said_last(alike: Sequence[Installation], name: str) -> Hashable:
+    """What stands of files that a report tells as one."""
+    said: list[Hashable] = [getattr(one, name) for one in alike if getattr(one, name) is not None]
+    return said[-1] if said else None
 
 
 def _policy(device: Device) -> Policy:
     return policies()[device.tier]
 
 
-def _folded(tasks: list[Task], names: tuple[str, ...], least: int) -> Iterator[tuple[Key, list[Task]]]:
+def _folded(
+    tasks: list[Task], names: tuple[str, ...], least: int, told: Callable[[Key], Key]
+) -> Iterator[tuple[Key, list[Task]]]:
     """Tasks by combination; those of combinations with too few tasks together, under one that reads `other` only."""
     combinations: dict[Key, list[Task]] = defaultdict(list)
     combination = attrgetter(*names)
     for task in tasks:
-        combinations[combination(task)].append(task)
+        combinations[told(combination(task))].append(task)
     small: list[Task] = []
     for key, alike in combinations.items():
         if len(alike) < least:
@@ -178,13 +205,14 @@ def _folded(tasks: list[Task], names: tuple[str, ...], least: int) -> Iterator[t
         else:
             yield key, alike
     if small:
-        yield (OTHER,) * len(names), small
+        yield told((OTHER,) * len(names)), small
 
 
-def _counted(window: Window, items: list[str], firsts: Firsts) -> Iterator[SaidRow]:
+def _counted(window: Window, items: list[str], firsts: Firsts, told: Callable[[Key], Key]) -> Iterator[SaidRow]:
     """Rows of an array that counts tasks by one symbol."""
     for item in sorted(set(items)):
-        yield SaidRow((item,), firsts.of((window[:2], item), window.start), {"tasks": items.count(item)})
+        key = told((item,))
+        yield SaidRow(key, firsts.of((window[:2], key), window.start), {"tasks": items.count(item)})
 
 
 def _route_sums(tasks: list[Task]) -> Sums:

@@ -21,7 +21,7 @@ from aggregators.publication.publish import unsuppressed
 from load.fleet.answers_verdict import answers_mismatches
 from load.fleet.asking import Asked
 from load.fleet.findings import Findings, Percentile, Row
-from load.fleet.truth_cells import CellKey, CubeName, Truth
+from load.fleet.truth_cells import CellKey, Cells, CubeName, Truth
 from load.fleet.truth_remarks import Receipts, Remarks
 
 __all__ = ["Asked", "answers_mismatches", "internal_mismatches"]
@@ -39,14 +39,21 @@ def internal_mismatches(
     measures = load_measures()
     findings = Findings()
     for name, cells in truth.items():
-        expected = {key: _as_counted(cell.values, cell.observations, cell.devices) for key, cell in cells.items()}
-        got = _cells(connection, measures[name.measure], name)
-        findings.rows(name.measure, f"[{', '.join(name.dims)}] {name.grain}", expected, got)
+        compare_cube(connection, measures[name.measure], name, cells, findings)
     for measure in measures.values():
         _unknown_cubes(measure, truth, findings)
     _compare_remarks(connection, measures["A1"], remarks, findings)
     _compare_receipts(connection, measures["A3"], receipts, findings)
     return findings.mismatches(measures)
+
+
+def compare_cube(
+    connection: duckdb.DuckDBPyConnection, measure: Measure, name: CubeName, cells: Cells, findings: Findings
+) -> None:
+    """One cube of the rollups against its true cells."""
+    expected = {key: _as_counted(cell.values, cell.observations, cell.devices) for key, cell in cells.items()}
+    got = _cells(connection, measure, name)
+    findings.rows(name.measure, f"[{', '.join(name.dims)}] {name.grain}", expected, got)
 
 
 def _as_counted(values: Mapping[str, int], observations: Mapping[str, list[int]], devices: int) -> Row:

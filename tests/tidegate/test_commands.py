@@ -30,6 +30,7 @@ def test_the_commands_of_this_release() -> None:
         ("demo",),
         ("fleet",),
         ("ask",),
+        ("agent",),
         ("rebuild",),
         ("gap",),
         ("strip",),

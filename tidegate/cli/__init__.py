@@ -3,6 +3,7 @@
 import click
 
 from tidegate import __version__
+from tidegate.cli.agent import agent_command
 from tidegate.cli.ask import ask_command
 from tidegate.cli.demo import demo
 from tidegate.cli.fleet import fleet_command
@@ -34,6 +35,7 @@ def main() -> None:
       tidegate policy show managed                 what a tier keeps, and why
       tidegate strip managed report.avro           what would become of a report
       tidegate log tail --data ./data --follow     what is stored, as it comes
+      tidegate agent init URL                      set a device up, on that device
       tidegate ask --token-file analyst.txt        what may be asked, and then ask it
 
     Exit codes of every command: 0 done, 1 refused or failed, 2 wrong usage.
@@ -52,6 +54,7 @@ for command in (
     topics_group,
     log_group,
     ask_command,
+    agent_command,
     fleet_command,
     rebuild_command,
     gap_command,

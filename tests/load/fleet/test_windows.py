@@ -2,65 +2,21 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ingest.json_reports import Message
 from ingest.pipeline import AVRO, Rules, Submission, strip_message
-from load.fleet.nouns import Fleet, Task
-from load.fleet.windows import (
-    FALLBACK_DIMENSIONS,
-    FILE_DIMENSIONS,
-    ROUTE_DIMENSIONS,
-    DeviceReport,
-    folded,
-    header,
-    reports,
-    round_to_two,
-)
+from load.fleet.nouns import Fleet
+from load.fleet.windows import DeviceReport, header, reports
 from load.reports import encode
+from reporter.windows.presence import COMBINATIONS
 from schemas.catalogue import load_catalogue
 from schemas.manifest import Manifest
 from tests.load.fleet.conftest import NOW
 
 CATALOGUE = load_catalogue()
-
-ROUNDED = [
-    pytest.param(0, 0, id="nothing"),
-    pytest.param(99, 99, id="two digits stay"),
-    pytest.param(104, 100, id="below half"),
-    pytest.param(105, 110, id="half goes up"),
-    pytest.param(995, 1000, id="one digit more"),
-    pytest.param(123_456_789, 120_000_000, id="large"),
-]
-
-
-@pytest.mark.parametrize(("number", "expected"), ROUNDED)
-def test_sums_are_rounded_to_two_digits(number: int, expected: int) -> None:
-    """A sum keeps two significant digits."""
-    assert round_to_two(number) == expected
-
-
-def of_kind(tasks: Iterable[Task], *kinds: str) -> list[Task]:
-    """The first tasks as if they were of these kinds, one each."""
-    return [replace(task, task_kind=kind) for task, kind in zip(tasks, kinds, strict=False)]
-
-
-@pytest.mark.parametrize(
-    ("least", "expected"),
-    [
-        pytest.param(1, {("document",): 3, ("field",): 2, ("action",): 1}, id="managed folds nothing"),
-        pytest.param(3, {("document",): 3, ("other",): 3}, id="small rows together"),
-        pytest.param(4, {("other",): 6}, id="all of them"),
-    ],
-)
-def test_small_rows_are_folded(least: int, expected: dict[tuple[str], int], fleet: Fleet) -> None:
-    """Rows of fewer tasks than the tier asks for become one whose dimensions all read other."""
-    tasks = of_kind(fleet.tasks, "document", "document", "field", "document", "action", "field")
-    rows = folded(tasks, lambda task: (task.task_kind,), least)
-    assert {key: len(of_key) for key, of_key in rows.items()} == expected
 
 
 def test_every_task_is_posted_once(fleet: Fleet, posted: list[DeviceReport]) -> None:
@@ -137,22 +93,12 @@ def test_flags_count_each_device_once(flag: str, span: Callable[[int], int], pos
     assert flags == {key: len(found) for key, found in devices.items()}
 
 
-CARRIERS = {
-    "fallback_window": FALLBACK_DIMENSIONS,
-    "route_window": ROUTE_DIMENSIONS,
-    "model_inventory": FILE_DIMENSIONS,
-    "planned": ("planned_route",),
-    "violations": ("rule",),
-}
-"""Reports whose rows, and further arrays whose items, carry presence flags, and what they are the first of."""
-
-
 def keyed(one: DeviceReport) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Everything in a report that carries presence flags, with the key that it is the first of."""
     yield one.report, one.values
-    for carrier, dimensions in CARRIERS.items():
-        for row in one.values.get("rows" if carrier == one.report else carrier, ()):
-            yield (carrier, *(row[name] for name in dimensions)), row
+    for array, dimensions in COMBINATIONS.get(one.report, {}).items():
+        for row in one.values[array]:
+            yield (one.report, array, *(row[name] for name in dimensions)), row
 
 
 def test_every_report_passes_the_gate(fleet: Fleet, posted: list[DeviceReport]) -> None:

@@ -1,0 +1,71 @@
+"""The one directory that a device's reporter writes to: readable by its owner alone, every file name in one place."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+VARIABLE = "TIDEGATE_REPORTER_DIR"
+OURS_ALONE = 0o700
+
+
+class Directory:
+    """Where the files of one device are; nothing is made or read before `make`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def usual(cls, environment: Mapping[str, str] = os.environ) -> "Directory":
+        """The directory that the environment names, else the platform's place for the state of an application."""
+        named = environment.get(VARIABLE)
+        return cls(Path(named) if named else _platforms(environment) / "tidegate")
+
+    def make(self) -> None:
+        """Make the directory, and take from all others what rights they had on it; raises OSError."""
+        self.path.mkdir(mode=OURS_ALONE, parents=True, exist_ok=True)
+        if self.path.stat().st_mode & 0o077:
+            self.path.chmod(OURS_ALONE)
+
+    @property
+    def settings(self) -> Path:
+        """Endpoint, token, identifiers, consents (`reporter.state`)."""
+        return self.path / "settings.json"
+
+    @property
+    def queue(self) -> Path:
+        """What waits to be sent (`reporter.queue`)."""
+        return self.path / "queue.db"
+
+    @property
+    def evidence(self) -> Path:
+        """What this device did, for its owner; never sent."""
+        return self.path / "evidence.db"
+
+    @property
+    def sender_lock(self) -> Path:
+        """Held by the one process that sends."""
+        return self.path / "sender.lock"
+
+    @property
+    def agent_lock(self) -> Path:
+        """Held by the one agent that runs (`reporter.agent`)."""
+        return self.path / "agent.lock"
+
+    @property
+    def spans(self) -> Path:
+        """The operator's table of providers and hosts, for spans of OpenTelemetry (`reporter.otel.table`)."""
+        return self.path / "spans.json"
+
+    @property
+    def socket(self) -> Path:
+        """Where an agent takes what applications observed."""
+        return self.path / "agent.sock"
+
+
+def _platforms(environment: Mapping[str, str]) -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    state = environment.get("XDG_STATE_HOME", "")
+    # The XDG specification: a path that is not absolute is to be ignored.
+    return Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
