@@ -76,13 +76,15 @@ def test_a_device_is_set_up(place: Place, gate: RunningGate) -> None:
 
 
 def test_set_up_again(ready: Place, gate: RunningGate) -> None:
-    """A second `init` changes what it is told, and leaves device_id, consents and facts as they were."""
+    """A second `init` changes what it is told, and leaves device_id, consents and facts as an operator set them."""
     before = state.read(ready.directory.settings)
+    by_hand = replace(before.device, os_version="99", agent_version=None)
+    state.write(ready.directory.settings, replace(before, device=by_hand))
     assert ready.init(gate, "byod", "--site", "hq").code == 0
     after = state.read(ready.directory.settings)
     assert after.endpoint.endswith("/t/byod")
     assert (after.identifiers, after.consents) == (before.identifiers, before.consents)
-    assert after.device == replace(before.device, site="hq")
+    assert after.device == replace(by_hand, site="hq")
 
 
 def test_every_tier_takes_a_device(place: Place, gate: RunningGate) -> None:
