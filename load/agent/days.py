@@ -1,14 +1,22 @@
-"""Days of managed devices, the same for both sides: from the fleet of `load.fleet`, over a trace if there is one."""
+"""Days of managed devices, the same for both sides: from the fleet of `load.fleet`, over a trace if there is one.
+
+Two cases: the laptops and workstations of many people, some twenty tasks a day each; and one machine that handles every
+request of the trace, as they arrived, within an hour.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 from ingest.clock import SystemClock
-from load.fleet.nouns import Device, Installation, Task
+from load.fleet.dealing import TASKS_A_SESSION, Session
+from load.fleet.devices import Profile
+from load.fleet.nouns import Device, Fleet, Installation, Task
 from load.fleet.scenario import make_fleet
+from load.fleet.trace import MS_PER_HOUR, Request, within_the_hour
 
 TIER = "managed"
 DAYS = 3
@@ -24,7 +32,8 @@ class DeviceDays(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a child process is asked for. `fleet` is the number of devices of all tiers; it takes one tier's."""
+    """What a child process is asked for. `fleet` is the number of devices of all tiers, of which it takes one tier's; of
+    one device alone, it is the machine that handles the whole trace."""
 
     fleet: int
     seed: int
@@ -42,9 +51,7 @@ class Asked:
 
     def days(self) -> list[DeviceDays]:
         """The devices with anything to tell; ends with the present hour. Raises `TraceError`."""
-        fleet = make_fleet(
-            devices=self.fleet, seed=self.seed, now_ms=SystemClock().now_ms(), trace=self.trace, days=DAYS
-        )
+        fleet = self._fleet()
         tasks: dict[int, list[Task]] = defaultdict(list)
         files: dict[int, list[Installation]] = defaultdict(list)
         for task in fleet.tasks:
@@ -56,3 +63,18 @@ class Asked:
             for device in fleet.devices
             if device.tier == TIER and tasks[device.index]
         ]
+
+    def _fleet(self) -> Fleet:
+        now_ms = SystemClock().now_ms()
+        if self.fleet > 1:
+            return make_fleet(devices=self.fleet, seed=self.seed, now_ms=now_ms, trace=self.trace, days=DAYS)
+        return make_fleet(devices=1, seed=self.seed, now_ms=now_ms, trace=self.trace, days=1, deal=_all_to_one)
+
+
+def _all_to_one(  # as `load.fleet.dealing.deal`
+    random: Random, profiles: Sequence[Profile], trace: Sequence[Request], *, start: int, end: int, tasks: int
+) -> list[Session]:
+    del random, start, tasks
+    requests = [one._replace(time=end - MS_PER_HOUR + one.time) for one in within_the_hour(trace)]
+    places = range(0, len(requests), TASKS_A_SESSION)
+    return [Session(profiles[0], 0, requests[at : at + TASKS_A_SESSION]) for at in places]

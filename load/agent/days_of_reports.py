@@ -1,8 +1,9 @@
-"""`python -m load.agent.days_of_reports URL TOKEN FOLDER FLEET SEED TRACE`: devices' days as the library reports them.
+"""`python -m load.agent.days_of_reports URL TOKEN FOLDER SECONDS FLEET SEED TRACE`: devices' days as the library tells.
 
 The library's own work, queue, sender and connection without its thread: they are told what time it is.
-Windows are closed when they are over, and what they give is sent at the library's pace, a minute or so later. Prints
-the CPU time of it as JSON: from the first task to the last answer, the tasks being ready, files and policy included.
+Windows are closed when they are over, and what they give is sent at the library's pace, a minute or so later; but no
+sooner than `SECONDS` after the last time, so that 0 is a device that is always on, and more one that sleeps. Prints the
+CPU time of it as JSON: from the first task to the last answer, the tasks being ready, files and policy included.
 """
 
 import json
@@ -55,14 +56,15 @@ def observations(days: DeviceDays) -> list[Observation]:
 class ReportingDevice:
     """One device that is always on, in a directory of its own."""
 
-    def __init__(self, settings: Settings, folder: Path, at_ms: int) -> None:
+    def __init__(self, settings: Settings, folder: Path, at_ms: int, *, every_seconds: float) -> None:
         directory = Directory(folder)
         directory.make()
         write(directory.settings, settings)
         self._clock = MovedClock(at_ms)
         self._survival = Survival(lambda: None)
         self._work = Work(directory, SettingsFile(directory.settings), self._clock, self._survival, _parts)
-        self.rounds = 0
+        self._every_seconds = every_seconds
+        self._sent_at = 0.0
 
     def tell(self, told: Sequence[Observation]) -> None:
         """Everything, until nothing is left to send."""
@@ -84,23 +86,20 @@ class ReportingDevice:
         if self._survival.errors:
             raise RuntimeError(f"the library counted errors: {dict(self._survival.errors)}")
 
-    def idle(self, seconds: float) -> None:
-        """What its thread does all this time while nothing is told."""
-        self._send(seconds)
-
     def _end_window(self, left: float) -> None:
         self._clock.pass_seconds(left)
         self._work.look()
         self._work.close()
-        self._send()
+        if self._clock.monotonic() >= self._sent_at + self._every_seconds:
+            self._send()
 
-    def _send(self, seconds: float = SEND_SECONDS) -> None:
-        until = self._clock.monotonic() + seconds
+    def _send(self) -> None:
+        self._sent_at = self._clock.monotonic()
+        until = self._sent_at + SEND_SECONDS
         while self._clock.monotonic() < until:
             self._work.look()
             self._work.close()
             self._clock.pass_seconds(self._work.step())
-            self.rounds += 1
 
 
 def _parts(directory: Directory, settings: SettingsNow, clock: Clock) -> Parts:
@@ -122,7 +121,7 @@ def settings_of(days: DeviceDays, url: str, token: str) -> Settings:
     )
 
 
-def run(url: str, token: str, folder: Path, every: Sequence[DeviceDays]) -> dict[str, Any]:
+def run(url: str, token: str, folder: Path, seconds: float, every: Sequence[DeviceDays]) -> dict[str, Any]:
     """All devices, one after the other."""
     cpu = 0.0
     told = 0
@@ -130,7 +129,8 @@ def run(url: str, token: str, folder: Path, every: Sequence[DeviceDays]) -> dict
         observed = observations(days)
         path = folder / str(number)
         began = time.process_time()
-        device = ReportingDevice(settings_of(days, url, token), path, observed[0].at_ms - BEFORE_MS)
+        settings, at_ms = settings_of(days, url, token), observed[0].at_ms - BEFORE_MS
+        device = ReportingDevice(settings, path, at_ms, every_seconds=seconds)
         device.tell(observed)
         cpu += time.process_time() - began
         told += len(days.tasks) + len(days.files)
@@ -139,4 +139,4 @@ def run(url: str, token: str, folder: Path, every: Sequence[DeviceDays]) -> dict
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Asked.of(sys.argv[4:]).days())))
+    print(json.dumps(run(sys.argv[1], sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]), Asked.of(sys.argv[5:]).days())))

@@ -1,6 +1,6 @@
 """`python -m load.agent.tasks_once reporter|unconfigured|spans FOLDER URL TASKS`: many tasks of one application.
 
-An application tells of a few hundred tasks, pauses, tells of more. Its own thread is timed while it tells; everything
+An application tells of two thousand tasks, pauses, tells of more. Its own thread is timed while it tells; everything
 else that the process does is done behind its back. Prints both in CPU seconds, and the peak of memory, as JSON.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from load.children import peak_bytes
 
-AT_ONCE = 400
+AT_ONCE = 2_000
 """Below what either side holds before it drops, or has the application help."""
 
 PAUSE_SECONDS = 0.3
