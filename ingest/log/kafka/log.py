@@ -47,8 +47,8 @@ class KafkaLog:
     ) -> None:
         self._clock = clock or SystemClock()
         self._producers = Producers(new_producer or (lambda: AiokafkaProducer(connection)))
-        self._reader = reader or KafkaLogReader(connection, topic_prefix=topic_prefix)
         self._appender = Appender(self._producers, topic_prefix=topic_prefix, limits=limits or AppendLimits())
+        self._reader = reader or KafkaLogReader(connection, topic_prefix=topic_prefix, written=self._appender.topics)
         self._closed = False
 
     @property
@@ -67,9 +67,13 @@ class KafkaLog:
         return await self._appender.append(entries) if entries else []
 
     async def require(self, topics: Collection[str]) -> None:
-        """Raises `LogUnavailable`, with the names of those that are missing, unless all `topics` are there."""
+        """Raises `LogUnavailable`, with their names, if any of `topics` is missing or has times other than ours.
+
+        Whatever number of partitions they have is taken on.
+        """
         self._refuse_when_closed()
         await self._appender.require(topics)
+        await self._appender.require_our_times(topics)
 
     async def probe(self) -> None:
         """As `Log.probe`: a record in a topic of its own, which one broker leads; the others are not asked."""

@@ -21,7 +21,7 @@ from ingest.failpoint import reached
 from ingest.log import InDoubt, LogUnavailable
 from ingest.log.group_commit import AppendLimits
 from ingest.log.kafka.producer import Batch, Producer, ProducerBroken
-from ingest.log.kafka.producers import Producers
+from ingest.log.kafka.producers import Backoff, Producers
 from ingest.report import Entry, Partition, Position
 
 Positions = Sequence[Position]
@@ -33,7 +33,12 @@ hangs: 9 s until the cluster says so, and the requests that were waiting for it 
 
 
 PAUSE_SECONDS = 1.0
-"""Between a batch that failed and the next one of the same partition."""
+LONGEST_PAUSE_SECONDS = 8.0
+"""Between a batch that failed and the next one of the same partition: it grows while they go on failing, since each may
+cost the other partitions their producer."""
+
+REFUSED_PAUSE_SECONDS = 0.1
+"""The same where the batch was refused for certain, which costs nobody else anything."""
 
 
 @dataclass(slots=True, eq=False)
@@ -145,6 +150,7 @@ class PartitionWriter:
         self._load = load
         self._waiting: deque[Part] = deque()
         self._something_waits = asyncio.Event()
+        self._pauses = Backoff(PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
 
     def add(self, part: Part) -> None:
         """Let `part` wait for the next batch."""
@@ -180,7 +186,7 @@ class PartitionWriter:
             for call, _ in pieces:
                 call.fail(error)
             # Whatever it was, a thousand times a second it would be worse, for the other partitions too.
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(REFUSED_PAUSE_SECONDS if isinstance(error, LogUnavailable) else self._pauses.next())
 
     async def _write(self, producer: Producer, batch: Batch, pieces: Sequence[Piece]) -> None:
         try:
@@ -189,6 +195,8 @@ class PartitionWriter:
             for piece in pieces:
                 self._load.release(piece)
         self.commits += 1
+        self._pauses.reset()
+        self._producers.stored(producer)
         for call, indexes in pieces:
             call.stored(indexes, self._partition, base=base)
             base += len(indexes)
@@ -206,11 +214,12 @@ class PartitionWriter:
         reached("gate.appended")
         try:
             return await _confirmed(sent)
-        except (LogUnavailable, InDoubt) as error:
+        except LogUnavailable:
+            for call, indexes in pieces:
+                call.at_large -= len(indexes)
+            raise
+        except InDoubt as error:
             self._producers.retire(producer, error)
-            if isinstance(error, LogUnavailable):
-                for call, indexes in pieces:
-                    call.at_large -= len(indexes)
             raise
 
     def _move_into(self, batch: Batch, pieces: list[Piece]) -> None:

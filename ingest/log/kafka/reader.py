@@ -8,10 +8,14 @@ question: what was acknowledged before the call is in the answer.
 Except from a leader that has just begun. It may know less than was acknowledged, and a fetch does not say so; asked
 how far the partition reaches, it refuses until it knows. So "nothing further" is asked for once more wherever the
 leader, or the connection to it, is another one than before.
+
+Which topics there are is asked of all of them, for names cannot be asked for by how they begin. In a cluster with many
+topics of others that costs more than all the rest, so it is asked now and then, and else about the topics that are
+read.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
@@ -19,7 +23,14 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, LeaderNotAvailableError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from ingest.log import LogDamaged, LogUnavailable
-from ingest.log.kafka.client import BACKOFF_SECONDS, connected_client, connection_to, end_client, learn_topics
+from ingest.log.kafka.client import (
+    BACKOFF_SECONDS,
+    all_topics,
+    connected_client,
+    connection_to,
+    end_client,
+    learn_topics,
+)
 from ingest.log.kafka.connection import KafkaConnection
 from ingest.log.kafka.records import Fetched, fetched
 from ingest.log.kafka.requests import Edge, exists, fetch, leader, offsets
@@ -32,6 +43,9 @@ Ask = Callable[[AIOKafkaClient], Awaitable[T]]
 
 READ_SECONDS = 9.0
 """How long a question is asked again and again while leaders move."""
+
+LIST_SECONDS = 5.0
+"""How old the list of all topics may be: a topic that was made since is not among the partitions until then."""
 
 PARTITIONS_AHEAD = 64
 """Of how many partitions what was fetched beyond a read's limit is kept for the next one: 1 MiB each."""
@@ -53,25 +67,39 @@ class KafkaLogReader:
     """A `LogReader` of the topics whose names begin with `topic_prefix`, which entries do not show.
 
     Nothing is connected before the first call. A topic that is not there holds nothing, as one that nobody wrote to.
+    `written` gives topics of which it is known that they are there.
     """
 
-    def __init__(self, connection: KafkaConnection, *, topic_prefix: str = "") -> None:
+    def __init__(
+        self, connection: KafkaConnection, *, topic_prefix: str = "", written: Callable[[], Iterable[str]] = tuple
+    ) -> None:
         self._connection = connection
         self._prefix = topic_prefix
+        self._written = written
         self._client: AIOKafkaClient | None = None
         self._connecting = asyncio.Lock()
         self._ahead: dict[Partition, Ahead] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._confirmed: dict[TopicPartition, Any] = {}
+        self._list_again = 0.0
         self._closed = False
 
     async def partitions(self) -> Sequence[Partition]:
-        """As `LogReader.partitions`; of topics that this user may not describe nobody hears."""
-        return await self._ask(lambda client: self._partitions(client, self._is_listed))
+        """As `LogReader.partitions`; of topics that this user may not describe nobody hears.
+
+        Those of a topic that others made since the last call are among them after `LIST_SECONDS` at the latest.
+        """
+        return await self._ask(self._listed_partitions)
 
     async def partitions_of(self, topic: str) -> Sequence[Partition]:
         """As `partitions`, of one topic: what ails others is no matter."""
-        return await self._ask(lambda client: self._partitions(client, (self._prefix + topic).__eq__))
+        there = self._prefix + topic
+
+        async def ask(client: AIOKafkaClient) -> Sequence[Partition]:
+            client.add_topic(there)
+            return await self._partitions(client, there.__eq__)
+
+        return await self._ask(ask)
 
     async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
         """As `LogReader.read`; from where the partition begins, if that is later."""
@@ -143,9 +171,20 @@ class KafkaLogReader:
             return
         if client is self._client:
             self._client = None
+            self._list_again = 0.0
             self._ahead.clear()
             self._confirmed.clear()
         await end_client(client)
+
+    async def _listed_partitions(self, client: AIOKafkaClient) -> Sequence[Partition]:
+        now = asyncio.get_running_loop().time()
+        known = {self._prefix + topic for topic in self._written()}
+        if now >= self._list_again:
+            known |= await all_topics(client)
+            self._list_again = now + LIST_SECONDS
+        for topic in filter(self._is_listed, known):
+            client.add_topic(topic)
+        return await self._partitions(client, self._is_listed)
 
     async def _partitions(self, client: AIOKafkaClient, chosen: Callable[[str], bool]) -> Sequence[Partition]:
         """Those of the topics that are chosen by their name in the cluster."""
@@ -157,6 +196,7 @@ class KafkaLogReader:
             for number in client.cluster.partitions_for_topic(topic) or ()
         }
         if not found >= seen.keys():
+            self._list_again = 0.0
             raise ShowsLessError
         ends = await offsets(client, found, Edge.LATEST)
         for one, end in ends.items():
@@ -259,11 +299,15 @@ class KafkaLogReader:
         """Whether the cluster has the partition; raises an error that passes while the client does not know it yet."""
         if client.cluster.leader_for_partition(there) is not None:
             return True
-        if await exists(client, there):
+        if not await exists(client, there):
+            if self._ends.get(there, 0) > 0:
+                raise ShowsLessError
+            return False
+        client.add_topic(there.topic)
+        await learn_topics(client)
+        if client.cluster.leader_for_partition(there) is None:
             raise UnknownTopicOrPartitionError
-        if self._ends.get(there, 0) > 0:
-            raise ShowsLessError
-        return False
+        return True
 
     def _there(self, partition: Partition) -> TopicPartition:
         return TopicPartition(self._prefix + partition.topic, partition.number)

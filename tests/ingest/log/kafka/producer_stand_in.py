@@ -1,11 +1,12 @@
 """A producer whose batches a test confirms or refuses itself, for what `KafkaLog` does around aiokafka's."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingest.log import InDoubt
 from ingest.log.kafka.producer import Batch
+from ingest.log.kafka.producers import Backoff
 
 PATIENCE_SECONDS = 20.0
 
@@ -55,6 +56,7 @@ class StandInProducer:
     refusal: Exception | None = None
     sent: list[Sent] = field(default_factory=list)
     stopped: bool = False
+    timestamps: str = "CreateTime"
 
     async def start(self) -> None:
         if self.refusal is not None:
@@ -65,6 +67,10 @@ class StandInProducer:
 
     async def refresh(self) -> None:
         await asyncio.sleep(0)
+
+    async def settings(self, topics: Sequence[str], name: str) -> Mapping[str, str]:
+        assert name == "message.timestamp.type"
+        return dict.fromkeys(topics, self.timestamps)
 
     def create_batch(self) -> Batch:
         return StandInBatch(self.room)
@@ -86,6 +92,18 @@ class StandInProducer:
         for answer in waiting:
             if not answer.done():
                 answer.set_exception(InDoubt("stopped"))
+
+
+class Told(Backoff):
+    """Says how long to wait, and lets nobody wait."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5, longest=4.0)
+        self.waits: list[float] = []
+
+    def next(self) -> float:
+        self.waits.append(super().next())
+        return 0.0
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 import uvloop
+from aiokafka.client import AIOKafkaClient
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from confluent_kafka import Producer, TopicPartition
 
 from ingest.log import LogDamaged, LogUnavailable
 from ingest.log.kafka import reader as kafka_reader
+from ingest.log.kafka.client import learn_topics
 from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog, KafkaLogReader
 from ingest.log.kafka.records import fetched
 from ingest.log.partition_stats import PartitionStats
@@ -107,6 +109,23 @@ class TestOnABroker:
         await log.append([entry(b"ours")])
         assert list(await log.partitions()) == [PARTITION]
 
+    async def test_others_topics_are_not_asked_about(
+        self, log: KafkaLog, kafka_bootstrap: str, topic_prefix: str
+    ) -> None:
+        """Whatever a reader is asked, it goes on with metadata of our topics alone, and of topics that are there."""
+        make_topics(kafka_bootstrap, [f"{topic_prefix}somebody.else"])
+        await log.append([entry(b"ours")])
+        reader = log._reader
+        assert isinstance(reader, KafkaLogReader)
+        client = await reader._connected()
+        assert client.cluster.topics() == set()
+        assert [stored.entry.key for stored in await log.read(PARTITION, after=-1, limit=9)] == [b"ours"]
+        assert client.cluster.topics() == {topic_prefix + TOPIC}
+        assert list(await log.partitions()) == [PARTITION]
+        assert list(await log.partitions_of(TOPIC)) == [PARTITION]
+        await learn_topics(client)
+        assert client.cluster.topics() == {topic_prefix + TOPIC}
+
     async def test_what_a_person_looks_at(self, log: KafkaLog, kafka_bootstrap: str, topic_prefix: str) -> None:
         """A partition is counted from end to end, and its newest entries are found from where it begins now."""
         await log.append(numbered(10))
@@ -158,8 +177,14 @@ async def test_no_topic_is_made_by_asking_for_it() -> None:
             assert isinstance(reader, KafkaLogReader)
             client = await reader._connected()
             assert (await client.fetch_all_metadata()).topics() == set()
-            await client._wait_on_metadata("named")
-            assert (await client.fetch_all_metadata()).topics() == {"named"}, "these brokers make no topics"
+            client.add_topic("ours")
+            await learn_topics(client)
+            assert (await client.fetch_all_metadata()).topics() == set()
+            theirs = AIOKafkaClient(bootstrap_servers=bootstrap)
+            await theirs.bootstrap()
+            await theirs._wait_on_metadata("theirs")
+            await theirs.close()
+            assert (await client.fetch_all_metadata()).topics() == {"theirs"}, "these brokers make no topics"
         finally:
             await log.close()
 
