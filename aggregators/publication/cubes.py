@@ -122,8 +122,8 @@ def unsuppressed(connection: duckdb.DuckDBPyConnection, measure: Measure, cube: 
     temporary tables stay with it. A file that is open for reading only will do, once something was published.
     """
     prepare(connection)
-    if not connection.execute("FROM duckdb_tables() WHERE table_name = 'operator_documents'").fetchall():
-        connection.execute(read_sql("operator_tables"))
+    if not connection.execute("FROM duckdb_tables() WHERE table_name = $name", {"name": measure.table}).fetchall():
+        create_tables(connection, [measure])
     spans = {"basis": measure.basis, "grain": grain, "cells": fill(measure.cells, {"grain": grain})}
     connection.execute(fill(read_sql("publish/every_span"), spans))
     gather(connection, measure, grain)

@@ -122,6 +122,7 @@ def _look(
     since = write_operator_tables(connection, documents)
     if since is not None:
         connection.execute(read_sql("publish/late_documents"), {"from_time": naive_utc(since)})
+    connection.execute(read_sql("publish/series_ends"))
     until = {"closed_to": None if closed_to is None else naive_utc(closed_to), "complete_to": naive_utc(complete_to)}
     connection.execute(read_sql("publish/looked"), until)
     connection.execute("CREATE OR REPLACE TEMP TABLE tier_k (tier VARCHAR, k BIGINT)")

@@ -71,7 +71,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, *rows: Row) -> Non
     filled = [{name: row.get(name, _default(name, kind)) for name, kind in columns.items()} for row in rows]
     connection.register("given", pa.Table.from_pylist(filled))
     connection.execute(fill("INSERT INTO {table} BY NAME SELECT * FROM given", {"table": table}))
-    for basis, column in (("window", "hour"), ("received", "received")):
+    for basis, column in (("window", "hour"), ("received", "received"), ("received", "to_time")):
         if column in columns:
             note_changes(connection, basis, column, "given")
     connection.unregister("given")
@@ -79,7 +79,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, *rows: Row) -> Non
 
 def note_changes(connection: duckdb.DuckDBPyConnection, basis: str, column: str, table: str) -> None:
     """Marks every hour in `column` of a table as changed."""
-    sql = "INSERT INTO changed SELECT DISTINCT '{basis}', {column} FROM {table}"
+    sql = "INSERT INTO changed SELECT DISTINCT '{basis}', date_trunc('hour', {column}) FROM {table}"
     connection.execute(fill(sql, {"basis": basis, "column": column, "table": table}))
 
 
@@ -128,6 +128,7 @@ class Publisher:
             note_changes(self.connection, "window", "hour", table)
         for table in ("remarks", "receipts", "gate_outcomes"):
             note_changes(self.connection, "received", "received", table)
+        note_changes(self.connection, "received", "to_time", "gate_spans")
 
     def load(self) -> int:
         return load_published(self.connection, self.directory, self.measures)
