@@ -5,7 +5,10 @@ Rules held here:
 * one process has the file; each thread has a cursor of its own;
 * what DuckDB raises never leaves: its messages may quote a value. Our own say what is wrong and what to do;
 * after a failed write DuckDB may refuse everything until the last cursor is closed and the file is opened again. So
-  every cursor is known here, and `close` ends those that are in use by another thread, too.
+  every cursor is known here, and `close` ends those that are in use by another thread, too;
+* after a failed sync, whatever it failed for, or an input/output error nobody knows what of the file is on the disk.
+  The kernel takes such pages for written, so that they read well until they are dropped: opening the file again proves
+  nothing, and it must not be gone on with.
 """
 
 import errno
@@ -37,8 +40,14 @@ CLOSE_SECONDS = 5.0
 FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 NO_ROOM_TO_SPILL = "max_temp_directory_size"
 LOCKED = "Could not set lock"
-NOT_DAMAGE = (os.strerror(errno.EACCES), os.strerror(errno.EPERM), os.strerror(errno.EIO), os.strerror(errno.EMFILE))
+TOO_MANY_FILES = tuple(os.strerror(code) for code in (errno.EMFILE, errno.ENFILE))
+NOT_SYNCED = ("fsync failed", "Could not fsync")
+DISK_FAILED = os.strerror(errno.EIO)
+NOT_DAMAGE = (os.strerror(errno.EACCES), os.strerror(errno.EPERM))
 """What DuckDB's messages contain; its errors carry no number of the system's."""
+
+STORAGE = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)
+"""What a call to the system that failed comes as: when a file is opened, in a checkpoint, and in a commit."""
 
 DAMAGE = (duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException, duckdb.IOException)
 
@@ -53,6 +62,14 @@ class RollupsFull(RollupsUnavailable):
 
 class RollupsDamaged(RollupsUnavailable):
     """The file is not one that can be gone on with; `tidegate rebuild` makes it anew."""
+
+
+class RollupsUntrusted(RollupsDamaged):
+    """The system has failed to sync, write or read the file, so that nobody knows what it holds. The log does."""
+
+
+class RollupsOutOfReach(RollupsUnavailable):
+    """The system opens no file for this process now, which passes. A transaction was stored whole or not at all."""
 
 
 class RollupsInUse(RollupsUnavailable):
@@ -134,6 +151,8 @@ class Database:
         text = str(error)
         if isinstance(error, duckdb.InterruptException):
             raise RollupsInterrupted(f"work on {self._file} was interrupted; nothing of it stays") from None
+        if isinstance(error, STORAGE):
+            _refuse_storage(self._file, text)
         if NO_ROOM_TO_SPILL in text or any(sign in text for sign in FULL):
             raise RollupsFull(
                 f"no space left for the rollups in {self._file.parent}: free some; nothing is lost or counted twice"
@@ -164,6 +183,16 @@ class Database:
         with self._cursors_change:
             for cursor in [*self._cursors, self._connection]:
                 _close(cursor)
+
+
+def _refuse_storage(file: Path, text: str) -> None:
+    """Raises what has to be told before a full disk is: one that shows only when the file is synced is no better."""
+    if any(sign in text for sign in NOT_SYNCED) or (DISK_FAILED in text and file.name in text):
+        raise RollupsUntrusted(
+            f"{file} could not be synced, written or read, so that nobody knows what it holds"
+        ) from None
+    if DISK_FAILED in text or any(sign in text for sign in TOO_MANY_FILES):
+        raise RollupsOutOfReach("a file of the rollups, or one made of them, cannot be opened or written now") from None
 
 
 def damaged(file: Path, what: str) -> RollupsDamaged:

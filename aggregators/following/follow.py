@@ -22,22 +22,16 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from aggregators.fence import Fenced
-from aggregators.following.batches import Batch, Batches, HistoryGone, LogReplaced
+from aggregators.following.batches import Batch, Batches, LogReplaced
+from aggregators.following.failures import OF_THE_ROLLUPS, STOPS, TooManyUnreadable, waited_for
 from aggregators.following.standing import BEGINNING, WHAT_TO_DO, FollowerStatus, Readability, State, Why
-from aggregators.rollups.rollups import (
-    Applied,
-    Progress,
-    Rollups,
-    RollupsDamaged,
-    RollupsFull,
-    RollupsInterrupted,
-    RollupsInUse,
-)
+from aggregators.following.untrusted import MakeAnew, in_the_way, seals_of, stop_instead
+from aggregators.rollups.rollups import Applied, Progress, Rollups, RollupsInterrupted, RollupsUntrusted
 from aggregators.rollups.stripped import StrippedRecords
-from aggregators.sealing.seal import RollupsBehindSeals, Sealer, SealFailed
+from aggregators.sealing.seal import Sealer, SealFailed
 from aggregators.sealing.seal_files import Seal
 from ingest.clock import Clock
-from ingest.log import LogDamaged, LogReader, LogUnavailable
+from ingest.log import LogReader, LogUnavailable
 from ingest.report import Partition
 from ingest.schema_topic import stored_schemas
 from ingest.telemetry.events import Event
@@ -71,22 +65,6 @@ class FollowerStopped(Exception):
     """The follower does not go on; the message says why, and what to do."""
 
 
-class TooManyUnreadable(Exception):
-    """The share of records that cannot be read is absurd."""
-
-
-STOPS: Mapping[type[Exception], Why] = {
-    HistoryGone: Why.HISTORY_GONE,
-    LogReplaced: Why.LOG_REPLACED,
-    TooManyUnreadable: Why.TOO_MANY_UNREADABLE,
-    RollupsDamaged: Why.ROLLUPS_DAMAGED,
-    RollupsInUse: Why.ROLLUPS_IN_USE,
-    RollupsBehindSeals: Why.ROLLUPS_BEHIND_SEALS,
-    Fenced: Why.FENCED,
-}
-"""What stops the follower, and why; every exception that is not here and not waited for is a fault of ours."""
-
-
 class Sealing(Protocol):
     """As `aggregators.sealing.seal.Sealer`."""
 
@@ -103,10 +81,11 @@ class Follower:
     """Follows `reader` into `rollups`; belongs to one event loop, `status` and `rollups` to any thread.
 
     `tiers` is asked for the policies in force, whose horizon and retention say what sealing lets go of. `records` and
-    `sealer` are its own unless they are given. `close` closes both the reader and the rollups.
+    `sealer` are its own unless they are given. `make_anew` makes the file of the rollups of seals when their disk has
+    failed; without it the follower stops then. `close` closes both the reader and the rollups.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it follows and into what, and parts that have to be told or replaced
         self,
         reader: LogReader,
         rollups: Rollups,
@@ -115,12 +94,14 @@ class Follower:
         tiers: Callable[[], Mapping[str, Tier]],
         records: StrippedRecords | None = None,
         sealer: Sealing | None = None,
+        make_anew: MakeAnew = stop_instead,
     ) -> None:
         self._reader = reader
         self._rollups = rollups
         self._clock = clock
         self._records = records or StrippedRecords()
         self._batches: Batches | None = None
+        self._made_anew = make_anew
         self._sealer: Sealing = sealer or Sealer(tiers, clock=clock)
         self._readability = Readability()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollups")
@@ -129,6 +110,7 @@ class Follower:
         self._said: tuple[State, Why | None] = (State.CATCHING_UP, None)
         self._told_to_stop = False
         self._must_reopen = False
+        self._untrusted = False
         self._wake = asyncio.Event()
         self._passed = asyncio.Event()
         self._passes_begun = 0
@@ -231,24 +213,24 @@ class Follower:
         """One pass, and what becomes of it when something fails."""
         try:
             await self._pass()
-        except LogUnavailable as error:
-            why = Why.LOG_DAMAGED if isinstance(error, LogDamaged) else Why.LOG_UNAVAILABLE
-            self._become(State.CATCHING_UP, why, str(error))
-            await self._pause(RETRY_SECONDS)
-        except SealFailed as error:
-            self._become(State.CATCHING_UP, Why.SEALS_UNAVAILABLE, str(error))
-            await self._pause(RETRY_SECONDS)
-        except RollupsFull as error:
-            self._become(State.STORAGE_FULL, Why.NO_SPACE, str(error))
-            self._batches, self._must_reopen = None, True
-            await self._pause(self._retry_seconds)
-            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001  # whatever it is: the gate in this process goes on, and this stops
             if self._told_to_stop and isinstance(error, RollupsInterrupted):
+                return
+            if waiting := waited_for(error):
+                self._become(waiting.state, waiting.why, str(error))
+                await self._wait_after(error)
                 return
             why = STOPS.get(type(error), Why.FAULT)
             detail = str(error) if why is not Why.FAULT else type(error).__name__
             self._become(State.STOPPED, why, detail, error=error)
+
+    async def _wait_after(self, error: Exception) -> None:
+        if not isinstance(error, OF_THE_ROLLUPS):
+            await self._pause(RETRY_SECONDS)
+            return
+        self._batches, self._must_reopen = None, True
+        await self._pause(self._retry_seconds)
+        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
 
     async def _pass(self) -> None:
         """Apply the next batch, if there is one, and rest when that was all."""
@@ -276,6 +258,9 @@ class Follower:
 
     async def _begin(self) -> Batches:
         """See to it that the rollups are open, and that they, the seals and the log fit together."""
+        if self._untrusted:
+            await self._make_anew()
+            self._untrusted, self._must_reopen = False, True
         if self._must_reopen:
             await self._on_thread(self._rollups.reopen)
             self._must_reopen = False
@@ -287,6 +272,15 @@ class Follower:
         self._go_on_from(progress)
         self._batches, self._took_over = batches, True
         return batches
+
+    async def _make_anew(self) -> None:
+        """Make the rollups of seals and publications, and leave the rest to the log, which must have it."""
+        chain = await self._on_thread(lambda: seals_of(self._rollups))
+        self._compared = None
+        with in_the_way():
+            await self._compare(Batches(self._reader, chain[-1].ends if chain else {}))
+            await self._on_thread(lambda: self._made_anew(self._rollups, chain))
+        log(Event.ROLLUPS_MADE_ANEW, seals=len(chain))
 
     async def _require_ours(self) -> None:
         """Raises `Fenced` when another follower has taken over, whether or not there is anything to seal or publish."""
@@ -368,6 +362,9 @@ class Follower:
         except asyncio.CancelledError:
             await asyncio.wait([future])
             future.exception()  # else asyncio tells that nobody asked for it
+            raise
+        except RollupsUntrusted:
+            self._batches, self._untrusted = None, True
             raise
 
     async def _pause(self, seconds: float) -> None:

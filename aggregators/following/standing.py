@@ -14,7 +14,7 @@ class State(Enum):
     """What the follower does."""
 
     CATCHING_UP = "catching_up"
-    """It reads what had been appended before it began, or waits for the log or the seals."""
+    """It reads what had been appended before it began, or waits for the log, the seals or the rollups."""
     FOLLOWING = "following"
     """All that was in the log when it last looked is in the rollups."""
     STORAGE_FULL = "storage_full"
@@ -29,6 +29,7 @@ class Why(Enum):
     LOG_UNAVAILABLE = "log_unavailable"
     LOG_DAMAGED = "log_damaged"
     SEALS_UNAVAILABLE = "seals_unavailable"
+    ROLLUPS_UNAVAILABLE = "rollups_unavailable"
     NO_SPACE = "no_space"
     HISTORY_GONE = "history_gone"
     LOG_REPLACED = "log_replaced"
@@ -50,6 +51,10 @@ WHAT_TO_DO: dict[Why, str] = {
     Why.SEALS_UNAVAILABLE: (
         "It tries again every second, and nothing is lost or counted twice; see whether the directory of the seals is "
         "there and may be read and written, and how many files are open."
+    ),
+    Why.ROLLUPS_UNAVAILABLE: (
+        "It goes on by itself, and nothing is lost or counted twice; see how many files are open, and the system's log "
+        "for the disk. Where that has failed the rollups are made anew from seals and log."
     ),
     Why.NO_SPACE: "Free space under the rollups. It goes on by itself, and nothing is counted twice.",
     Why.HISTORY_GONE: (

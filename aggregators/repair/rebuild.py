@@ -21,9 +21,17 @@ import duckdb
 from aggregators.database import FILE_NAME
 from aggregators.fence import Fence
 from aggregators.following.batches import Batches
-from aggregators.publication.publish import load_published
-from aggregators.repair.workshop import discard_wal, is_unsettled, kept_closed, put_in_place, replace_old, workshop
-from aggregators.rollups.rollups import Applied, Rollups
+from aggregators.publication.publish import PublicationDamaged, load_published
+from aggregators.repair.workshop import (
+    discard_wal,
+    is_unsettled,
+    kept_closed,
+    put_aside,
+    put_in_place,
+    replace_old,
+    workshop,
+)
+from aggregators.rollups.rollups import Applied, Rollups, RollupsDamaged
 from aggregators.rollups.stripped import StrippedRecords
 from aggregators.sealing.seal import About, let_go
 from aggregators.sealing.seal_files import DIRECTORY_NAME as SEALS_NAME
@@ -44,8 +52,8 @@ PUBLISHED_NAME = "published"
 SEALS_AT_ONCE = 200
 """Files of one table that one statement reads."""
 
-BASES = {"hour": "window", "received": "received"}
-"""The column that says to which hour a row belongs, by the kind of hour that is published."""
+BASES = {"hour": "window", "received": "received", "to_time": "received"}
+"""The columns that say to which hour a row belongs, or in which a gate spoke, by the kind of hour that is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,26 @@ def _make(place: Path, directory: Path, tiers: Mapping[str, Tier]) -> None:
     load_seals(place, chain, directory=directory, tiers=tiers, progress=_nothing)
     _take_over(place, directory, chain)
     put_in_place(place, directory)
+
+
+def make_anew(rollups: Rollups, chain: Sequence[Seal], *, tiers: Mapping[str, Tier]) -> None:
+    """Make a new file for rollups that are not to be trusted, of `chain`, which may be empty, and what was published.
+
+    For who owns seals and publications, and has seen that the log reaches back to the chain. The rollups are closed
+    then: `reopen`, and follow the log. Raises `SealDamaged`, `RollupsUnavailable`, OSError; what was put aside is there
+    until the new file is, and the next call or start makes it.
+    """
+    directory = rollups.directory
+    rollups.close()
+    with workshop(directory) as place:
+        put_aside(directory)
+        load_seals(place, chain, directory=directory, tiers=tiers, progress=_nothing)
+        with closing(Rollups.open(place)) as made, made.errors(), made.cursor() as cursor:
+            try:
+                load_published(cursor, directory / PUBLISHED_NAME)
+            except PublicationDamaged as error:
+                raise RollupsDamaged(str(error)) from None
+        put_in_place(place, directory)
 
 
 async def rebuild(

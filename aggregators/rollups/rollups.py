@@ -24,7 +24,9 @@ from aggregators.database import (
     RollupsFull,
     RollupsInterrupted,
     RollupsInUse,
+    RollupsOutOfReach,
     RollupsUnavailable,
+    RollupsUntrusted,
     damaged,
     statements,
 )
@@ -44,7 +46,9 @@ __all__ = [
     "RollupsFull",
     "RollupsInUse",
     "RollupsInterrupted",
+    "RollupsOutOfReach",
     "RollupsUnavailable",
+    "RollupsUntrusted",
 ]
 
 FORMAT = 1
@@ -77,12 +81,13 @@ class Rollups:
         """The rollups in `directory`, made empty where there are none.
 
         Raises `RollupsDamaged` where the file is none that can be gone on with, one of another format included,
-        `RollupsFull`, `RollupsInUse`, or `RollupsFailed`. `directory` is `rollups` in the data directory.
+        `RollupsFull`, `RollupsOutOfReach`, `RollupsInUse`, or `RollupsFailed`. `directory` is `rollups` in the data
+        directory.
         """
         return cls(directory / FILE_NAME)
 
     def reopen(self) -> None:
-        """Close whatever is open and open it again: what to do after `RollupsFull`, once there is space.
+        """Close whatever is open and open it again: what to do after `RollupsFull` or `RollupsOutOfReach`, in a while.
 
         Every cursor of before is void. Raises as `open`.
         """
@@ -130,8 +135,9 @@ class Rollups:
         and teach it. After any error, `offsets` says what is in the tables. Raises
 
         * `ValueError` if the batch holds what was applied already, or not in the order of offsets;
-        * `RollupsFull`, after which `reopen` is needed, and works once there is space;
-        * `RollupsDamaged` or `RollupsFailed`, when a person has to look.
+        * `RollupsFull` or `RollupsOutOfReach`, after which `reopen` is needed, and works once that has passed;
+        * `RollupsUntrusted`, after which the file has to be made anew;
+        * another `RollupsDamaged`, or `RollupsFailed`, when a person has to look.
         """
         if not any(entries for _, entries in batch):
             return Applied()
