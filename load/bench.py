@@ -20,9 +20,10 @@ from load.comparison import FULL, QUICK, Comparison, Size
 from load.follower_part import FOLLOWER_FULL, FOLLOWER_QUICK, FollowerSize, measure_follower
 from load.kafka_part import KAFKA_FULL, KAFKA_QUICK, KafkaSize, measure_kafka
 from load.part import Part, document, missed, show
-from load.processes import Cores, ServerFailedError, choose_cores
+from load.processes import Cores, choose_cores
+from load.server_process import ServerFailed
 
-FAILURES = (BadAnswerError, BrokerFailedError, ChildFailedError, NoBroker, ServerFailedError, TimeoutError)
+FAILURES = (BadAnswerError, BrokerFailedError, ChildFailedError, NoBroker, ServerFailed, TimeoutError)
 """What ends a part."""
 
 INTERRUPTED = 130
