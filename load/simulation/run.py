@@ -19,7 +19,7 @@ POSTS_UNTIL = 20.0
 
 LAST_PATIENCE_SECONDS = 30.0
 LAST_TRIES = 8
-"""Of the report that must be taken in the end: a gate may have to start first, which takes up to five seconds or so."""
+"""Of the report that must be taken in the end: a gate may have to start first, and take its time."""
 
 DRAIN_SECONDS = 60.0
 SETTLE_SECONDS = 0.001
