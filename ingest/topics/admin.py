@@ -177,7 +177,7 @@ class KafkaAdmin:
                 failed = type(error).__name__
             except NotImplementedError:
                 raise KafkaAdminError("the cluster speaks none of the versions that are known here") from None
-        raise KafkaAdminError(f"the cluster stopped answering ({failed}); run the command again, it goes on from there")
+        raise KafkaAdminError(f"the cluster stopped answering ({failed}); do the same again once its brokers answer")
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from ingest.log import LogUnavailable
 from ingest.log.group_commit import AppendLimits
 from ingest.log.kafka.client import APPLY
 from ingest.log.kafka.partition import Call, Load, Part, PartitionWriter, Piece
-from ingest.log.kafka.producer import Producer
+from ingest.log.kafka.producer import MAX_BATCH_BYTES, Producer
 from ingest.log.kafka.producers import Producers
 from ingest.log.partitioning import partition_number
 from ingest.report import Entry, Partition, Position
@@ -31,9 +31,12 @@ GROWTH_SECONDS = 30.0
 """How often it is looked whether topics have more partitions. A producer's metadata are as old as that."""
 
 TIMESTAMP_TYPE, OURS = "message.timestamp.type", "CreateTime"
+LARGEST_BATCH = "max.message.bytes"
 
 REQUIRE_SECONDS = 9.0
 """Longer than a connection takes to fail, so that the reason can be told."""
+
+PUT_RIGHT = "see `tidegate topics plan`, and put it right with `tidegate topics apply`"
 
 NAMED = 3
 """How many topics are named; as a rule it is all of them, or one."""
@@ -83,25 +86,22 @@ class Appender:
             self._let_go(call, parts)
 
     async def require(self, topics: Collection[str]) -> None:
-        """Raises `LogUnavailable`, with the names of those that are missing, unless all `topics` can be written to.
+        """Raises `LogUnavailable`, with names, unless all `topics` can be written to, and take our times and batches.
 
-        They have as many partitions from then on as they have now.
+        Times of the brokers would stand in place of the gate's, which for some tiers are hours; a topic that takes less
+        than a batch would refuse what it takes in parts. They have as many partitions from then on as they have now.
         """
+        names = [self._prefix + topic for topic in topics]
         async with _in_time(asyncio.get_running_loop().time() + REQUIRE_SECONDS):
             producer = await self._producers.running()
             await producer.refresh()
-        self._counts |= self._partitions(producer, topics)
-
-    async def require_our_times(self, topics: Collection[str]) -> None:
-        """Raises `LogUnavailable`, with the names of those, if any of `topics` has the broker write times of its own.
-
-        They would stand in place of the gate's, which for some tiers are hours.
-        """
-        async with _in_time(asyncio.get_running_loop().time() + REQUIRE_SECONDS):
-            producer = await self._producers.running()
-            types = await producer.settings([self._prefix + topic for topic in topics], TIMESTAMP_TYPE)
-        if others := sorted(topic for topic, said in types.items() if said != OURS):
+            self._counts |= self._partitions(producer, topics)
+            times = await producer.settings(names, TIMESTAMP_TYPE)
+            sizes = await producer.settings(names, LARGEST_BATCH)
+        if others := sorted(topic for topic, said in times.items() if said != OURS):
             raise LogUnavailable(_other_times(others))
+        if small := sorted(topic for topic, said in sizes.items() if int(said) < MAX_BATCH_BYTES):
+            raise LogUnavailable(_small_batches(small))
 
     async def close(self) -> None:
         """Return once every append is answered, and write no more; nobody may append meanwhile."""
@@ -178,11 +178,21 @@ def _missing(topics: Sequence[str]) -> str:
 
 
 def _other_times(topics: Sequence[str]) -> str:
-    has_or_have = "have" if len(topics) > 1 else "has"
     return (
-        f"{_which(topics)} {has_or_have} another {TIMESTAMP_TYPE} than {OURS}, so brokers would write their own times"
-        " over ours: see `tidegate topics plan`, and put it right with `tidegate topics apply`"
+        f"{_which(topics)} {_has(topics)} another {TIMESTAMP_TYPE} than {OURS}, so brokers would write their own times"
+        f" over ours: {PUT_RIGHT}"
     )
+
+
+def _small_batches(topics: Sequence[str]) -> str:
+    return (
+        f"{_which(topics)} {_has(topics)} a {LARGEST_BATCH} below {MAX_BATCH_BYTES}, so brokers would refuse batches"
+        f" whose entries they take: {PUT_RIGHT}"
+    )
+
+
+def _has(topics: Sequence[str]) -> str:
+    return "have" if len(topics) > 1 else "has"
 
 
 def _which(topics: Sequence[str]) -> str:

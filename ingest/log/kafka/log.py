@@ -67,13 +67,12 @@ class KafkaLog:
         return await self._appender.append(entries) if entries else []
 
     async def require(self, topics: Collection[str]) -> None:
-        """Raises `LogUnavailable`, with their names, if any of `topics` is missing or has times other than ours.
+        """Raises `LogUnavailable`, with names, if any of `topics` is missing, or takes no times or batches of ours.
 
         Whatever number of partitions they have is taken on.
         """
         self._refuse_when_closed()
         await self._appender.require(topics)
-        await self._appender.require_our_times(topics)
 
     async def probe(self) -> None:
         """As `Log.probe`: a record in a topic of its own, which one broker leads; the others are not asked."""

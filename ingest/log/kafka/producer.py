@@ -65,6 +65,17 @@ NOTHING_STORED: dict[type[BaseException], str] = {
 """Why a broker refuses a batch as a whole before anything of it is written, and what is said of the topic."""
 
 
+FOR_WHAT_IS_IN_IT = frozenset({MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError})
+"""Those of them for which a part of the same batch may be taken."""
+
+LOOK_SECONDS = 1.0
+"""How often it is looked at most whether a partition that is not known is there after all."""
+
+
+class EntriesRefused(LogUnavailable):
+    """The batch was refused for what is in it: a part of it may be taken."""
+
+
 class ProducerBroken(LogUnavailable):
     """The producer takes nothing more, of no partition."""
 
@@ -105,8 +116,9 @@ class Producer(Protocol):
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[int]":
         """Takes the batch over at once. The future has the offset of its first record, or `LogUnavailable`, `InDoubt`.
 
-        After `InDoubt` another producer is needed. Raises `LogUnavailable`, `ProducerBroken` where another producer is
-        needed, and has not taken it. A partition may have one batch under way at a time.
+        `EntriesRefused` where it was refused for what is in it. After `InDoubt` another producer is needed. Raises
+        `LogUnavailable`, `ProducerBroken` where another producer is needed, and has not taken it. A partition may have
+        one batch under way at a time.
         """
         ...
 
@@ -122,6 +134,7 @@ class AiokafkaProducer:
         self._connection = connection
         self._producer: AIOKafkaProducer | None = None
         self._under_way: set[asyncio.Future[int]] = set()
+        self._look_again = 0.0
 
     async def start(self) -> None:
         """As `Producer.start`."""
@@ -178,6 +191,7 @@ class AiokafkaProducer:
         # nothing is awaited that waits, so what is known now is known there.
         there = TopicPartition(topic, partition)
         if self._started.client.cluster.leader_for_partition(there) is None:
+            self._look()
             raise LogUnavailable(f"topic {topic} has no partition {partition}: {APPLY}")
         try:
             sent = await self._started.send_batch(batch, topic, partition=partition)
@@ -199,6 +213,13 @@ class AiokafkaProducer:
             if not answer.done():  # else it was confirmed in the same moment
                 answer.set_exception(InDoubt("the producer was stopped"))
         await self._end(seconds=SENDER_SECONDS)
+
+    def _look(self) -> None:
+        """Has aiokafka ask for topics soon: a broker that lags may have been asked, before a topic was made or grew."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._look_again:
+            self._look_again = now + LOOK_SECONDS
+            self._started.client.force_metadata_update()
 
     @property
     def _started(self) -> AIOKafkaProducer:
@@ -251,6 +272,7 @@ def _failure(error: BaseException, batch: MessageBatch) -> LogUnavailable | InDo
     """What the failure of a batch means; of the error nothing is repeated but its type."""
     failure: LogUnavailable | InDoubt = InDoubt(f"the log did not confirm: {type(error).__name__}")
     if _nothing_stored(error, batch):
-        failure = LogUnavailable(f"topic {batch.tp.topic} refused the entries: {NOTHING_STORED[type(error)]}")
+        refused = EntriesRefused if type(error) in FOR_WHAT_IS_IN_IT else LogUnavailable
+        failure = refused(f"topic {batch.tp.topic} refused the entries: {NOTHING_STORED[type(error)]}")
     failure.__cause__ = error
     return failure

@@ -9,9 +9,8 @@ Except from a leader that has just begun. It may know less than was acknowledged
 how far the partition reaches, it refuses until it knows. So "nothing further" is asked for once more wherever the
 leader, or the connection to it, is another one than before.
 
-Which topics there are is asked of all of them, for names cannot be asked for by how they begin. In a cluster with many
-topics of others that costs more than all the rest, so it is asked now and then, and else about the topics that are
-read.
+Which topics there are is asked of all of them, for names cannot be asked for by how they begin, and each time anew: a
+topic that was made since may hold what was acknowledged before the call. Everything else is asked about ours alone.
 """
 
 import asyncio
@@ -43,9 +42,6 @@ Ask = Callable[[AIOKafkaClient], Awaitable[T]]
 
 READ_SECONDS = 9.0
 """How long a question is asked again and again while leaders move."""
-
-LIST_SECONDS = 5.0
-"""How old the list of all topics may be: a topic that was made since is not among the partitions until then."""
 
 PARTITIONS_AHEAD = 64
 """Of how many partitions what was fetched beyond a read's limit is kept for the next one: 1 MiB each."""
@@ -81,14 +77,10 @@ class KafkaLogReader:
         self._ahead: dict[Partition, Ahead] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._confirmed: dict[TopicPartition, Any] = {}
-        self._list_again = 0.0
         self._closed = False
 
     async def partitions(self) -> Sequence[Partition]:
-        """As `LogReader.partitions`; of topics that this user may not describe nobody hears.
-
-        Those of a topic that others made since the last call are among them after `LIST_SECONDS` at the latest.
-        """
+        """As `LogReader.partitions`; of topics that this user may not describe nobody hears."""
         return await self._ask(self._listed_partitions)
 
     async def partitions_of(self, topic: str) -> Sequence[Partition]:
@@ -159,11 +151,13 @@ class KafkaLogReader:
 
     async def _connected(self) -> AIOKafkaClient:
         async with self._connecting:
-            if self._closed:
+            client = self._client
+            if client is None and not self._closed:
+                client = self._client = await connected_client(self._connection)
+            if client is None or self._closed:
+                await self._disconnect(client)  # it was closed meanwhile, and nobody else would
                 raise LogUnavailable("the log is closed")
-            if self._client is None:
-                self._client = await connected_client(self._connection)
-            return self._client
+            return client
 
     async def _disconnect(self, client: AIOKafkaClient | None) -> None:
         """End `client`; one that others have connected since stays."""
@@ -171,17 +165,12 @@ class KafkaLogReader:
             return
         if client is self._client:
             self._client = None
-            self._list_again = 0.0
             self._ahead.clear()
             self._confirmed.clear()
         await end_client(client)
 
     async def _listed_partitions(self, client: AIOKafkaClient) -> Sequence[Partition]:
-        now = asyncio.get_running_loop().time()
-        known = {self._prefix + topic for topic in self._written()}
-        if now >= self._list_again:
-            known |= await all_topics(client)
-            self._list_again = now + LIST_SECONDS
+        known = {self._prefix + topic for topic in self._written()} | await all_topics(client)
         for topic in filter(self._is_listed, known):
             client.add_topic(topic)
         return await self._partitions(client, self._is_listed)
@@ -196,7 +185,6 @@ class KafkaLogReader:
             for number in client.cluster.partitions_for_topic(topic) or ()
         }
         if not found >= seen.keys():
-            self._list_again = 0.0
             raise ShowsLessError
         ends = await offsets(client, found, Edge.LATEST)
         for one, end in ends.items():

@@ -1,7 +1,7 @@
 """A client whose brokers say what a test has them say, for what `KafkaLogReader` believes of it.
 
 Only what the reader asks of a client is here: requests are answered from `shows`. Metadata are about the topics that
-the client was told of, `named`, unless all are asked for.
+the client was told of, `named`.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from ingest.log.kafka import reader as kafka_reader
 from ingest.log.kafka.log import KafkaConnection, KafkaLogReader
 from ingest.log.kafka.requests import Edge
+from ingest.log.kafka.topic_names import TopicNamesRequest
 
 
 @dataclass(slots=True)
@@ -61,15 +62,11 @@ class StandInClient:
             topics=lambda: {there.topic for there in shows()},
             partitions_for_topic=lambda topic: {there.partition for there in shows() if there.topic == topic},
             leader_for_partition=lambda there: shows()[there].node if there in shows() else None,
+            brokers=lambda: [SimpleNamespace(nodeId=1)],
         )
 
     def add_topic(self, topic: str) -> None:
         self.named.add(topic)
-
-    async def fetch_all_metadata(self) -> Any:
-        self.asked.append("topics")
-        self.then()
-        return self._cluster(lambda _: True)
 
     def reconnect(self) -> None:
         """Other connections from now on."""
@@ -86,6 +83,10 @@ class StandInClient:
     async def send(self, _: int, request: Any) -> Any:
         if self.trouble is not None:
             raise self.trouble
+        if isinstance(request, TopicNamesRequest):
+            self.asked.append("topics")
+            self.then()
+            return SimpleNamespace(topics=[(NoError.errno, topic, False, None) for topic, _ in self.shows])
         if isinstance(request, MetadataRequest):
             (topic,) = request._topics or [""]
             known = [number for there, number in zip(self.shows, range(99), strict=False) if there.topic == topic]

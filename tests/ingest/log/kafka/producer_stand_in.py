@@ -49,7 +49,10 @@ class Sent:
 
 @dataclass(eq=False)
 class StandInProducer:
-    """Knows `topics`, each with its number of partitions; `sent` are the batches that it was given."""
+    """Knows `topics`, each with its number of partitions; `sent` are the batches that it was given.
+
+    A question about topics takes `seconds`.
+    """
 
     topics: dict[str, int]
     room: int = 1000
@@ -57,6 +60,8 @@ class StandInProducer:
     sent: list[Sent] = field(default_factory=list)
     stopped: bool = False
     timestamps: str = "CreateTime"
+    largest_batch: int = 1_048_588
+    seconds: float = 0.0
 
     async def start(self) -> None:
         if self.refusal is not None:
@@ -66,11 +71,12 @@ class StandInProducer:
         return self.topics.get(topic)
 
     async def refresh(self) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.seconds)
 
     async def settings(self, topics: Sequence[str], name: str) -> Mapping[str, str]:
-        assert name == "message.timestamp.type"
-        return dict.fromkeys(topics, self.timestamps)
+        await asyncio.sleep(self.seconds)
+        said = {"message.timestamp.type": self.timestamps, "max.message.bytes": str(self.largest_batch)}
+        return dict.fromkeys(topics, said[name])
 
     def create_batch(self) -> Batch:
         return StandInBatch(self.room)

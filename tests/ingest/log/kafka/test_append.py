@@ -4,16 +4,19 @@ What a real broker does to them is in `test_faults.py`.
 """
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from ingest.log import InDoubt, LogUnavailable
 from ingest.log.kafka import partition as kafka_partition
-from ingest.log.kafka.producer import ProducerBroken
+from ingest.log.kafka.producer import EntriesRefused, ProducerBroken
 from ingest.log.kafka.producers import Backoff
 from ingest.report import Entry, Partition, Position
+from ingest.telemetry import outcomes
 from tests.ingest.log.kafka.append_bench import KEYS, TOPIC, TWO, Bench, confirmed, entry, raised
 from tests.ingest.log.kafka.producer_stand_in import REFUSED_KEY, Told, until
+from tidegate.log_source import KAFKA_APPEND_SECONDS
 
 
 async def test_what_arrives_meanwhile_shares_the_next_batch(bench: Bench) -> None:
@@ -105,6 +108,81 @@ async def test_a_refused_batch_is_refused_to_all_in_it(bench: Bench) -> None:
     await waiting
     assert [len(producer.sent) for producer in bench.producers] == [2]
     assert not bench.producers[0].stopped
+
+
+TOO_LARGE = EntriesRefused("an entry is larger than it takes")
+
+
+async def takes_what_is_small(bench: Bench, *calls: asyncio.Task[Any]) -> None:
+    """Let each batch be refused that holds a large entry, and others be confirmed, until all calls are answered."""
+    stored = 0
+    while not all(call.done() for call in calls):
+        await asyncio.sleep(0.001)
+        for sent in [sent for sent in bench.sent if not sent.answer.done()]:
+            if any(key.startswith(b"large") for key in sent.keys):
+                sent.fail(TOO_LARGE)
+            else:
+                sent.confirm(stored)
+                stored += len(sent.keys)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param([b"1", b"2", b"large", b"4", b"5", b"6", b"7"], id="one among others"),
+        pytest.param([b"large 1", b"2", b"3", b"large 4"], id="the first and the last"),
+        pytest.param([b"large 1", b"large 2"], id="nobody else"),
+    ],
+)
+async def test_only_what_is_refused_for_itself_is_refused(bench: Bench, keys: list[bytes]) -> None:
+    """Of a batch that is refused for what is in it each call is stored that is acceptable, once and in its order."""
+    first = bench.append(b"first")
+    await bench.handed_over(1)
+    calls = [bench.append(key) for key in keys]
+    behind = bench.append(b"behind")
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await takes_what_is_small(bench, first, *calls, behind)
+    small = [call for key, call in zip(keys, calls, strict=True) if not key.startswith(b"large")]
+    assert [(await call)[0].offset for call in (first, *small, behind)] == list(range(len(small) + 2))
+    for call in set(calls) - set(small):
+        with pytest.raises(LogUnavailable, match="larger than it takes"):
+            await call
+
+
+async def test_whoever_left_is_not_in_a_half(bench: Bench) -> None:
+    """A caller that is cancelled behind a refused batch is left out when a half of it is sent, and nothing is held."""
+    first = bench.append(b"first")
+    await bench.handed_over(1)
+    cancelled, large, other = (bench.append(key) for key in (b"cancelled", b"large", b"other"))
+    await asyncio.sleep(0)
+    bench.sent[0].confirm()
+    (await bench.handed_over(2))[1].fail(TOO_LARGE)
+    cancelled.cancel()
+    await takes_what_is_small(bench, first, large, other)
+    assert not any(b"cancelled" in sent.keys for sent in bench.sent[2:])
+    assert (bench.log.entries, len(await other)) == (2, 1)
+
+
+async def test_halves_are_refused_where_there_is_no_producer(bench: Bench) -> None:
+    """What is left of a refused batch is refused with the reason when no producer can be had any more."""
+    await confirmed(bench, b"first")
+    calls = [bench.append(key) for key in (b"1", b"2")]
+    sent = (await bench.handed_over(2))[1]
+    bench.log._producers.retire(bench.producers[0], InDoubt("another partition's batch"))
+    bench.refusal = LogUnavailable("no broker could be used")
+    sent.fail(TOO_LARGE)
+    for call in calls:
+        with pytest.raises(LogUnavailable, match="no broker could be used"):
+            await call
+
+
+async def test_a_pause_ends_before_those_who_wait_are_late(bench: Bench) -> None:
+    """However often a partition failed, who begins to wait for it is tried, a gate's last outcomes too."""
+    await confirmed(bench, b"first")
+    (writer,) = bench.log._appender.writers().values()
+    longest = max(writer._pauses.next() for _ in range(20))
+    assert longest < min(KAFKA_APPEND_SECONDS, outcomes.APPEND_SECONDS)
 
 
 async def test_a_partition_that_goes_on_failing_pauses_ever_longer(bench: Bench) -> None:

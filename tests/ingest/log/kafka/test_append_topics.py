@@ -6,6 +6,7 @@ import pytest
 
 from ingest.log import LogUnavailable
 from ingest.log.kafka import append as kafka_append
+from ingest.log.kafka.producer import MAX_BATCH_BYTES
 from tests.ingest.log.kafka.append_bench import KEYS, TOPIC, TWO, Bench, confirmed, entry
 from tests.ingest.log.kafka.producer_stand_in import StandInProducer
 
@@ -31,6 +32,27 @@ async def test_times_of_the_brokers_are_refused(bench: Bench) -> None:
     producer.timestamps = "LogAppendTime"
     with pytest.raises(LogUnavailable, match=rf"topics {TWO}, {TOPIC} have another .* see `tidegate topics plan`"):
         await bench.log.require([TOPIC, TWO])
+
+
+async def test_topics_that_take_no_whole_batch_are_refused(bench: Bench) -> None:
+    """Topics that take less than the largest batch of a gate are named with what to do, and others are not."""
+    producer = await bench.log._producers.running()
+    assert isinstance(producer, StandInProducer)
+    producer.largest_batch = MAX_BATCH_BYTES
+    await bench.log.require([TOPIC])
+    producer.largest_batch -= 1
+    with pytest.raises(LogUnavailable, match=rf"topic {TOPIC} has a max\.message\.bytes below 1000000.*topics apply"):
+        await bench.log.require([TOPIC])
+
+
+async def test_all_that_is_asked_of_topics_has_one_deadline(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that answers each question in time and all of them too late is given up."""
+    monkeypatch.setattr(kafka_append, "REQUIRE_SECONDS", 0.3)
+    producer = await bench.log._producers.running()
+    assert isinstance(producer, StandInProducer)
+    producer.seconds = 0.2
+    with pytest.raises(LogUnavailable, match="in time"):
+        await bench.log.require([TOPIC])
 
 
 async def test_more_partitions_are_used_after_a_while(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,21 +86,35 @@ async def test_a_stale_answer_is_none(
     assert await question(reader) == answer
 
 
-async def test_all_topics_are_asked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks for the partitions again and again asks for all topics of the cluster once, and else for ours."""
+async def test_a_topic_made_since_is_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the partitions hears of a topic that others made since the last call, and follows ours alone."""
     client = cluster(3)
     client.shows[TopicPartition("somebody.else", 0)] = Shown(1)
     reader = reader_of(monkeypatch, client)
-    for _ in range(3):
-        assert list(await reader.partitions()) == [ZERO]
-    assert (client.asked.count("topics"), client.named) == (1, {TOPIC})
+    assert list(await reader.partitions()) == [ZERO]
     client.shows |= {TopicPartition(BYOD, 0): Shown(1)}
-    assert list(await reader.partitions()) == [ZERO], "what is new needs another list"
-    monkeypatch.setattr(kafka_reader, "LIST_SECONDS", 0)
-    reader._list_again = 0
-    for _ in range(2):
-        assert list(await reader.partitions()) == [Partition(BYOD, 0), ZERO]
-    assert client.asked.count("topics") == 3
+    assert list(await reader.partitions()) == [Partition(BYOD, 0), ZERO]
+    assert client.named == {BYOD, TOPIC}
+
+
+async def test_a_reader_closed_while_it_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that is closed before its connection is there refuses the call that waits for it, and ends it."""
+    client, go_on, connecting = cluster(3), asyncio.Event(), asyncio.Event()
+    reader = reader_of(monkeypatch)
+
+    async def connected(_: KafkaConnection) -> StandInClient:
+        connecting.set()
+        await go_on.wait()
+        return client
+
+    monkeypatch.setattr(kafka_reader, "connected_client", connected)
+    call = asyncio.create_task(reader.partitions())
+    await connecting.wait()
+    await reader.close()
+    go_on.set()
+    with pytest.raises(LogUnavailable, match="is closed"):
+        await call
+    assert client.ended
 
 
 async def test_a_list_from_a_broker_that_lags_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
