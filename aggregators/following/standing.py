@@ -1,8 +1,12 @@
 """How the follower stands: what it says of itself, and why when it does not go on."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+
+from aggregators.rollups.rollups import Applied
+from ingest.report import Partition
 
 ABSURD_SHARE = 0.05
 ABSURD_RECORDS = 1_000
@@ -125,6 +129,32 @@ class Readability:
         if self._records < ABSURD_RECORDS or self._parked <= ABSURD_SHARE * self._records:
             return None
         return f"{self._parked} of the newest {self._records} records cannot be read"
+
+
+class Told:
+    """What was counted since the newest seal, so that rollups which are made anew of it count nothing twice."""
+
+    def __init__(self) -> None:
+        self._batches: list[tuple[Mapping[Partition, int], Applied]] = []
+        self._again = Applied()
+
+    def news(self, ends: Mapping[Partition, int], applied: Applied) -> Applied:
+        """What of a batch was not counted before; `ends` are the last offsets in it."""
+        self._batches.append((ends, applied))
+        news = applied.without(self._again)
+        self._again = self._again.without(applied)
+        return news
+
+    def sealed(self) -> None:
+        """All of it is in a seal now."""
+        self._batches.clear()
+
+    def made_anew(self, ends: Mapping[Partition, int]) -> None:
+        """What lies behind the offsets of a seal will be applied once more; no batch lies on both sides of it."""
+        for last, applied in self._batches:
+            if any(offset > ends.get(partition, -1) for partition, offset in last.items()):
+                self._again += applied
+        self._batches.clear()
 
 
 BEGINNING = FollowerStatus(

@@ -6,7 +6,8 @@ Rules held here:
 * nobody opens the old file meanwhile, and nobody makes a second new one;
 * a file never meets the last changes of another one: DuckDB keeps them beside it, under its name;
 * a file that is not to be trusted is put aside before another one is begun, so that nobody opens it even if that is
-  interrupted, and removed when the other one has its name.
+  interrupted, and removed when the other one has its name;
+* a file takes no place while a part of what was committed to it is beside it.
 """
 
 import fcntl
@@ -16,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aggregators.database import FILE_NAME
-from aggregators.rollups.rollups import RollupsInUse
+from aggregators.database import FILE_NAME, forget_doubt
+from aggregators.rollups.rollups import RollupsInUse, RollupsOutOfReach
 from ingest.state_file import sync_directory
 
 WORKSHOP_NAME = ".rebuild"
@@ -97,7 +98,11 @@ def put_aside(directory: Path) -> None:
 
 
 def put_in_place(place: Path, directory: Path) -> None:
-    """Give the finished file in the workshop its name, unless another process has made one meanwhile."""
+    """Give the finished file in the workshop its name, unless another process has made one meanwhile.
+
+    Raises `RollupsOutOfReach` where it is not whole.
+    """
+    _require_whole(place)
     with suppress(FileExistsError):
         (directory / FILE_NAME).hardlink_to(place / FILE_NAME)
     sync_directory(directory)
@@ -107,8 +112,10 @@ def put_in_place(place: Path, directory: Path) -> None:
 def replace_old(place: Path, directory: Path) -> None:
     """Put the finished file in the workshop in the place of the old one.
 
-    Between the renames there is no file: the next workshop then puts the old one back, with its last changes.
+    Between the renames there is no file: the next workshop then puts the old one back, with its last changes. Raises
+    `RollupsOutOfReach` where it is not whole; the old one is as it was then.
     """
+    _require_whole(place)
     file, wal = directory / FILE_NAME, _wal(directory)
     if file.exists():
         file.rename(_replaced(file))
@@ -119,6 +126,11 @@ def replace_old(place: Path, directory: Path) -> None:
     sync_directory(directory)
     _settle_replaced(directory)
     _remove_untrusted(directory)
+
+
+def _require_whole(place: Path) -> None:
+    if _wal(place).exists():
+        raise RollupsOutOfReach("what the new rollups are made of could not be written into their file")
 
 
 def is_unsettled(directory: Path) -> bool:
@@ -142,6 +154,7 @@ def _settle_replaced(directory: Path) -> None:
 def _remove_untrusted(directory: Path) -> None:
     for one in (_wal(directory), directory / FILE_NAME):
         _untrusted(one).unlink(missing_ok=True)
+    forget_doubt(directory / FILE_NAME)
 
 
 def _wal(directory: Path) -> Path:

@@ -28,6 +28,8 @@ from aggregators.database import (
     RollupsUnavailable,
     RollupsUntrusted,
     damaged,
+    doubt,
+    is_doubted,
     statements,
 )
 from aggregators.rollups.arrow import NUMBER, TEXT, TIME, Columns
@@ -75,6 +77,8 @@ class Rollups:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._database = _opened(file)
+        self._made: Rollups | None = None
+        self.interruptions = 0
 
     @classmethod
     def open(cls, directory: Path) -> "Rollups":
@@ -89,7 +93,7 @@ class Rollups:
     def reopen(self) -> None:
         """Close whatever is open and open it again: what to do after `RollupsFull` or `RollupsOutOfReach`, in a while.
 
-        Every cursor of before is void. Raises as `open`.
+        Every cursor of before is void. Raises as `open`, and `RollupsOutOfReach` while a query does not end.
         """
         self._database.close()
         self._database = _opened(self._file)
@@ -99,12 +103,32 @@ class Rollups:
         self._database.close()
 
     def interrupt(self) -> None:
-        """As `Database.interrupt`."""
+        """As `Database.interrupt`; what is made in the place of these is interrupted as well."""
+        self.interruptions += 1
         self._database.interrupt()
+        if (made := self._made) is not None:
+            made.interrupt()
+
+    @contextmanager
+    def replaced_by(self, made: "Rollups") -> Iterator[None]:
+        """In the body `interrupt` is for `made` too, which is to take the place of these."""
+        self._made = made
+        try:
+            yield
+        finally:
+            self._made = None
+
+    def checkpoint(self) -> None:
+        """As `Database.checkpoint`."""
+        self._database.checkpoint()
 
     def cursor(self) -> DuckDBPyConnection:
         """A cursor for one thread, to be closed after use (it is a context manager); it sees whole batches only."""
         return self._database.cursor()
+
+    def doubt(self) -> None:
+        """Mark the file as not to be trusted, as far as the disk lets anything be written."""
+        doubt(self._file)
 
     @property
     def directory(self) -> Path:
@@ -124,7 +148,15 @@ class Rollups:
         return {partition: progress.last for partition, progress in self.progress().items()}
 
     def progress(self) -> dict[Partition, Progress]:
-        """How far each partition is in the tables."""
+        """How far each partition is in the tables: where to go on.
+
+        Raises `RollupsUntrusted` where an earlier process has marked the file: nobody goes on from it.
+        """
+        if is_doubted(self._file):
+            raise RollupsUntrusted(
+                f"{self._file} was on a disk that has failed, so that nobody knows what it holds: the next start of "
+                f"`tidegate serve` makes it anew, or: tidegate rebuild --data {self.directory.parent}"
+            )
         with self._database.errors(), self.cursor() as cursor:
             return _progress(cursor)
 

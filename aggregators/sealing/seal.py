@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
@@ -63,6 +64,18 @@ class SealFailed(Exception):
 
 class RollupsBehindSeals(Exception):
     """There are seals that newer rollups than these have made."""
+
+
+class Sealing(Protocol):
+    """As `Sealer`: what a follower needs of one."""
+
+    def check(self) -> None: ...
+
+    def due(self, *, newest: int | None, records: int, drained: bool) -> bool: ...
+
+    def settle(self, rollups: Rollups) -> None: ...
+
+    def seal(self, rollups: Rollups, *, drained: bool) -> Seal | None: ...
 
 
 class Sealer:

@@ -63,7 +63,10 @@ counted AS (
   ASOF LEFT JOIN gate_spans AS before ON before.gate = after_a_gap.gate AND before.sequence < after_a_gap.sequence
   WHERE before.sequence IS NOT NULL OR after_a_gap.to_time >= (SELECT since FROM known)
   UNION ALL
-  SELECT date_trunc('hour', to_time), 'all', 'unknown_spans', 1 FROM ended_series('infinity'::TIMESTAMP)
+  -- Of a series whose beginning was let go of, the final record may have been as well, if a clock was set back.
+  SELECT date_trunc('hour', to_time), 'all', 'unknown_spans', 1
+  FROM ended_series('infinity'::TIMESTAMP)
+  WHERE to_time >= (SELECT since FROM known) OR gate IN (SELECT gate FROM gate_spans WHERE sequence = 0)
   UNION ALL
   -- What was shown as unknown may have come: a gate that hung goes on. Then the cell goes down to what is left, or 0.
   SELECT DISTINCT start, 'all', 'unknown_spans', 0

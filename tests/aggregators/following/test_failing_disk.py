@@ -81,6 +81,36 @@ ENTRIES = stored(120, seed=41)
             id="a write that finds no space",
         ),
         pytest.param(
+            duckdb.IOException('Cannot open file "/x/rollups.duckdb.wal": Read-only file system'),
+            RollupsOutOfReach,
+            id="a file system that may only be read",
+        ),
+        pytest.param(
+            duckdb.IOException('Cannot open file "/x/rollups.duckdb": Cannot allocate memory'),
+            RollupsOutOfReach,
+            id="no memory in the system",
+        ),
+        pytest.param(
+            duckdb.IOException('Could not read from file "/x/rollups.duckdb": Stale file handle'),
+            RollupsOutOfReach,
+            id="a share that is away",
+        ),
+        pytest.param(
+            duckdb.IOException('Could not read from file "/x/rollups.duckdb": Structure needs cleaning'),
+            RollupsUntrusted,
+            id="a file system that is damaged",
+        ),
+        pytest.param(
+            duckdb.IOException('Could not write file "/x/rollups.duckdb.tmp/duckdb_temp_0.tmp": Input/output error'),
+            RollupsOutOfReach,
+            id="a write of what memory has no room for",
+        ),
+        pytest.param(
+            duckdb.IOException('Could not write file "/x/rollups.duckdb.wal.recovery": Input/output error'),
+            RollupsUntrusted,
+            id="a write beside it of what belongs in it",
+        ),
+        pytest.param(
             duckdb.ConversionException("Could not convert string 'fsync failed' to INT32"),
             RollupsFailed,
             id="a value that reads like one",
@@ -220,7 +250,7 @@ async def test_interrupted_it_is_done_by_the_next_start(
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while follower.status().state is not State.STOPPED:
                     await asyncio.sleep(0.001)
-    assert files(rollups) == {f"{FILE_NAME}.untrusted", SEALS}
+    assert files(rollups) == {f"{FILE_NAME}.untrusted", f"{FILE_NAME}.doubted", SEALS}
     rebuild.open_or_rebuild(rollups, tiers=CATALOGUE.tiers).close()
     await follow_to_the_end(rollups, log)
     assert files(rollups) == {FILE_NAME, SEALS}

@@ -201,6 +201,28 @@ def test_what_was_let_go_of_stays_as_it_was_published(publisher: Publisher) -> N
     assert shown(publisher) == {0: 1}
 
 
+def test_a_final_record_that_was_let_go_of_is_not_missed(publisher: Publisher) -> None:
+    """Where a clock was set back the final record goes before others of its series, and nothing is unknown for it."""
+    follower = Follower(publisher)
+    day = 24 * AN_HOUR
+    follower.apply(Record("g", 5), Record("g", day), Record("g", 9, final=True), Record("h", day + 500, final=True))
+    follower.apply(Record("i", 40 * day, final=True))
+    publisher.publish()
+    assert shown(publisher) == {}
+    publisher.connection.execute("DELETE FROM gate_spans WHERE to_time < $kept", {"kept": at(day - 8 * AN_HOUR)})
+    publisher.connection.execute("INSERT INTO changed VALUES ('received', $hour)", {"hour": at(day)})
+    publisher.publish()
+    assert shown(publisher) == {}
+
+
+def test_series_are_not_compared_each_with_each(publisher: Publisher) -> None:
+    """What ended is found without a join, of which the cost would be the square of how often gates were started."""
+    prepare(publisher.connection)
+    [(_, plan)] = publisher.connection.execute("EXPLAIN FROM ended_series('infinity'::TIMESTAMP)").fetchall()
+    assert "window" in plan.lower()
+    assert not any(word in plan.lower() for word in ("join", "product"))
+
+
 def test_the_silence_is_longer_than_a_gate_may_be_silent(publisher: Publisher) -> None:
     """A gate that counts nothing has two chances to say so before its series counts as ended."""
     prepare(publisher.connection)
