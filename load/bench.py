@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -46,12 +46,18 @@ A_LITTLE = Sizes(QUICK, FOLLOWER_QUICK, ANSWERS_QUICK, KAFKA_QUICK)
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every part needs; `folder` is the run's own."""
+    """What a part needs; `folder` is its own."""
 
     sizes: Sizes
     seed: int
     cores: Cores
     folder: Path
+
+    def below(self, name: str) -> "Bench":
+        """The same in a folder below, so that no part meets what another has left."""
+        folder = self.folder / name
+        folder.mkdir()
+        return replace(self, folder=folder)
 
     def gate(self) -> Part:
         """The gate beside a bare application and the naive way."""
@@ -139,7 +145,7 @@ def _measured(bench: Bench, names: Sequence[str]) -> tuple[dict[str, Part], dict
     failed: dict[str, str] = {}
     for name in names:
         try:
-            parts[name] = PARTS[name](bench)
+            parts[name] = PARTS[name](bench.below(name))
         except FAILURES as error:
             failed[name] = str(error) or "a server did not answer in time"
     return parts, failed
