@@ -120,7 +120,7 @@ def main(seed: int, chosen: Sequence[str], sizes: object, folder: Path | None, a
     answers   time and memory of answers over ninety days of such a fleet, at
               one and ten times the cells; about three minutes
     kafka     gate and follower on a Kafka that it starts itself, each beside
-              the embedded log; needs Java 17 and Maven; about five minutes
+              the embedded log; needs Java 17 and Maven; about three minutes
 
     What is measured runs on one core, whatever drives it on another. Progress goes to stderr, figures to stdout.
     docs/measurements.md says what the figures mean.
