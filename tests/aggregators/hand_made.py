@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from hypothesis import strategies as st
 
 from aggregators.fence import Fence
 from aggregators.publication.measure import Measure
@@ -24,6 +25,24 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # as above
 MEASURES = load_measures()
 
 Row = Mapping[str, Any]
+
+_FLAGS = st.integers(0, 3)
+
+ROUTED = st.fixed_dictionaries(
+    {
+        "tier": st.sampled_from(("managed", "byod")),
+        "hour": st.sampled_from((HOUR, HOUR + timedelta(hours=1), HOUR + timedelta(days=1))),
+        "device": st.sampled_from((None, "a", "b", "c", "d")),
+        "planned_route": st.sampled_from(("edge", "on_device")),
+        "region": st.sampled_from((None, "north", "south")),
+        "tasks": st.integers(1, 4),
+        "key_hour": _FLAGS,
+        "key_day": _FLAGS,
+        "report_hour": _FLAGS,
+        "report_day": _FLAGS,
+    }
+)
+"""Rows of `route_rows`, of few places, so that some of them meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +192,8 @@ class Publisher:
             {"measure": measure},
         ).fetchall()
         return {(cube, grain): (cells, waiting) for cube, grain, cells, waiting in rows}
+
+    def everything(self) -> dict[str, list[Any]]:
+        """All published cells and all counts of what is withheld, in order."""
+        tables = [*(one.table for one in self.measures.values()), "withheld"]
+        return {table: self.connection.sql(f"FROM {table} ORDER BY ALL").fetchall() for table in tables}
