@@ -59,7 +59,7 @@ kafka-jars: setup ## fetch the jars of Apache Kafka (43 MB) into the cache direc
 	@$(BIN)/python -c 'from load.broker import jars; print(jars())'
 
 .PHONY: bench
-bench: setup ## what reports cost gate and follower, and what answers cost; about thirteen minutes
+bench: setup ## what reports cost gate and follower, and what answers cost; about eleven minutes
 	$(BIN)/python -m load.bench
 
 .PHONY: demo

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -22,10 +22,11 @@ from load.fleet.trace import TraceError
 from load.follower_part import FOLLOWER_FULL, FOLLOWER_QUICK, FollowerSize, measure_follower
 from load.kafka_part import KAFKA_FULL, KAFKA_QUICK, KafkaSize, measure_kafka
 from load.part import Part, document, missed, show
-from load.processes import Cores, ServerFailedError, choose_cores
+from load.processes import Cores, choose_cores
+from load.server_process import ServerFailed
 
 FAILURES = (
-    BadAnswerError, BrokerFailedError, ChildFailedError, NoBroker, ServerFailedError, TimeoutError, TraceError,
+    BadAnswerError, BrokerFailedError, ChildFailedError, NoBroker, ServerFailed, TimeoutError, TraceError,
 )  # fmt: skip
 """What ends a part."""
 
@@ -50,13 +51,19 @@ A_LITTLE = Sizes(QUICK, FOLLOWER_QUICK, ANSWERS_QUICK, KAFKA_QUICK, AGENT_QUICK)
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every part needs; `folder` is the run's own."""
+    """What a part needs; `folder` is its own."""
 
     sizes: Sizes
     seed: int
     cores: Cores
     folder: Path
     trace: Path | None
+
+    def below(self, name: str) -> "Bench":
+        """The same in a folder below, so that no part meets what another has left."""
+        folder = self.folder / name
+        folder.mkdir()
+        return replace(self, folder=folder)
 
     def gate(self) -> Part:
         """The gate beside a bare application and the naive way."""
@@ -143,10 +150,10 @@ def main(  # the options of the command
     answers   time and memory of answers over ninety days of such a fleet, at
               one and ten times the cells; about three minutes
     kafka     gate and follower on a Kafka that it starts itself, each beside
-              the embedded log; needs Java 17 and Maven; about five minutes
-    agent     what the device's library costs an application, and bytes and
-              CPU to learn the same answers by one OpenTelemetry span for
-              each task; about three minutes
+               the embedded log; needs Java 17 and Maven; about three minutes
+     agent     what the device's library costs an application, and bytes and
+               CPU to learn the same answers by one OpenTelemetry span for
+               each task; about three minutes
 
     What is measured runs on one core, whatever drives it on another. Progress goes to stderr, figures to stdout.
     docs/measurements.md says what the figures mean.
@@ -171,7 +178,7 @@ def _measured(bench: Bench, names: Sequence[str]) -> tuple[dict[str, Part], dict
     failed: dict[str, str] = {}
     for name in names:
         try:
-            parts[name] = PARTS[name](bench)
+            parts[name] = PARTS[name](bench.below(name))
         except FAILURES as error:
             failed[name] = str(error) or "a server did not answer in time"
     return parts, failed

@@ -84,7 +84,7 @@ class Comparison:
         self._progress = progress
 
     def run(self) -> Results:
-        """Start the servers, measure, end them; raises `ServerFailedError`, `BadAnswerError` or `TimeoutError`."""
+        """Start the servers, measure, end them; raises `ServerFailed`, `BadAnswerError` or `TimeoutError`."""
         size = self._size
         self._progress("making the reports")
         posted = list(self._messages((size.rounds + 1) * size.reports))

@@ -147,7 +147,7 @@ def named(log: str, connections: int) -> str:
 def measure_kafka(
     size: KafkaSize, *, seed: int, cores: Cores, folder: Path, progress: Callable[[str], None]
 ) -> KafkaFigures:
-    """Start a broker and measure; raises `NoBroker`, `ServerFailedError`, `ChildFailedError`, `BadAnswerError`."""
+    """Start a broker and measure; raises `NoBroker`, `ServerFailed`, `ChildFailedError`, `BadAnswerError`."""
     progress("starting a broker")
     with pinned(cores.client), cluster(folder / "kafka") as broker:
         part = _KafkaPart(size, seed, cores, folder, broker.bootstrap, progress)

@@ -4,7 +4,6 @@ The CPU time of a server is read from the operating system's clock of that proce
 threads, those that have ended included, in nanoseconds (the figures in /proc/<pid>/stat come in steps of 10 ms).
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -17,18 +16,11 @@ from pathlib import Path
 from ingest.access.tokens import FILE_NAME as TOKENS_FILE
 from ingest.access.tokens import TokenStore
 from ingest.clock import SystemClock
-from load.started import started
+from load.server_process import server_process
 
-START_SECONDS = 30.0
-STOP_SECONDS = 15.0
-POLL_SECONDS = 0.02
 DAY_MS = 86_400_000
 CPUCLOCK_SCHED = 2
 """The kernel's number of the clock that counts the CPU time of a process; see `clock_getcpuclockid(3)`."""
-
-
-class ServerFailedError(Exception):
-    """A server did not start; the message says which, and what it last wrote on stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,41 +96,9 @@ def _running(
     folder: Path, module: Sequence[str], *, environment: Mapping[str, str], core: int, token: str
 ) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", *module]
+    starting = server_process(command, stdout=folder / "stdout", stderr=folder / "stderr", environment=environment)
     with ExitStack() as stack:
-        with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr, pinned(core):
-            running = started(
-                [sys.executable, "-m", *module],
-                end=_end,
-                stdout=stdout,
-                stderr=stderr,
-                env={**_plain_environment(), **environment},
-                # Ctrl-C at a terminal goes to a whole group; a server that it stops would look like one that failed.
-                process_group=0,
-            )
-            process = stack.enter_context(running)
-        yield Server(process, _ready_url(process, folder, module[0]), token)
-
-
-def _plain_environment() -> dict[str, str]:
-    """This process's environment without settings of the gate or of telemetry, which would change what is measured."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "OTEL_"))}
-
-
-def _ready_url(process: subprocess.Popen[bytes], folder: Path, name: str) -> str:
-    """The URL in the line that the server prints once it listens; raises `ServerFailedError`."""
-    deadline = time.monotonic() + START_SECONDS
-    while b"\n" not in (line := (folder / "stdout").read_bytes()):
-        if process.poll() is not None or time.monotonic() > deadline:
-            said = (folder / "stderr").read_text(encoding="utf-8")[-1000:]
-            raise ServerFailedError(f"{name} did not start within {START_SECONDS:.0f} s; it said:\n{said}")
-        time.sleep(POLL_SECONDS)
-    return str(json.loads(line)["url"])
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        with pinned(core):
+            server = stack.enter_context(starting)
+        yield Server(server.process, str(server.ready()["url"]), token)

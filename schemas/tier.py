@@ -4,7 +4,6 @@ Unknown keys, actions and units of coarsening are refused: a policy that is not 
 all. A field that no rule names is dropped.
 """
 
-import tomllib
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from schemas.errors import ContractError, Finding, nearest, refuse
+from schemas.errors import ContractError, Finding, nearest
 from schemas.report_schema import CONSENT_PURPOSES
+from schemas.toml_file import read_toml
 from schemas.toml_lines import line_of
 
 TokenKind = Literal["device", "class"]
@@ -301,26 +301,11 @@ class Tier(Strict):
 
 def load_tier(file: Path) -> Tier:
     """The tier in `file`; raises `ContractError` with a line and a fix for each thing that is wrong."""
+    text, content = read_toml(file)
     try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise refuse(file, "not UTF-8", fix="save the file as UTF-8", line=line) from None
-    try:
-        return Tier.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise refuse(
-            file, f"not TOML: {error}", fix="correct the syntax at that line", line=_line_in(str(error))
-        ) from None
+        return Tier.model_validate(content)
     except ValidationError as error:
         raise ContractError(_finding(file, text, detail) for detail in error.errors()) from None
-
-
-def _line_in(message: str) -> int:
-    """The line that a message of tomllib names, e.g. `... (at line 3, column 7)`; 0 at the end of the document."""
-    _, _, tail = message.partition("at line ")
-    digits = tail.partition(",")[0]
-    return int(digits) if digits.isdigit() else 0
 
 
 def _finding(file: Path, text: str, detail: Any) -> Finding:

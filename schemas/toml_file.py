@@ -30,22 +30,29 @@ def load_toml(file: Path, model: type[Model], *, page: str) -> Model:
 
     Raises `ContractError`, and OSError where the file cannot be read.
     """
-    raw = _read(file)
+    text, content = read_toml(file)
     try:
-        text = raw.decode("utf-8")
-        return model.model_validate(tomllib.loads(text))
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise refuse(file, "not UTF-8", fix="save the file as UTF-8", line=line) from None
-    except tomllib.TOMLDecodeError as error:
-        line = _line_in(str(error))
-        raise refuse(file, f"not TOML: {error}", fix="correct the syntax there", line=line) from None
+        return model.model_validate(content)
     except ValidationError as error:
         details = islice(error.errors(include_url=False, include_input=False), MAX_FINDINGS)
         raise ContractError(
             Finding(str(file), line_of(text, detail["loc"]), _problem(detail), _fix(detail, model, page))
             for detail in details
         ) from None
+
+
+def read_toml(file: Path) -> tuple[str, dict[str, Any]]:
+    """The text of `file` and what it says; raises as `load_toml`."""
+    raw = _read(file)
+    try:
+        text = raw.decode("utf-8")
+        return text, tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise refuse(file, "not UTF-8", fix="save the file as UTF-8", line=line) from None
+    except tomllib.TOMLDecodeError as error:
+        line = _line_in(str(error))
+        raise refuse(file, f"not TOML: {error}", fix="correct the syntax there", line=line) from None
 
 
 def contradictions(model: type[BaseModel], found: Iterable[tuple[KeyPath, str, str]]) -> ValidationError | None:

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog
+from ingest.log.kafka.producer import AiokafkaProducer
 from ingest.report import Entry, Position
 from ingest.topics.wanted import PROBE_TOPIC
 from tests.real_kafka import missing, own_cluster
@@ -59,11 +60,25 @@ def make_topics(bootstrap: str, names: Iterable[str], *, partitions: int = 1, co
         assert time.monotonic() < deadline, "the brokers do not show the topics"
 
 
+class ProducerOnTheMock(AiokafkaProducer):
+    """A producer that knows as many partitions of a topic as it was meant to be made with."""
+
+    def partitions(self, topic: str) -> int | None:
+        found = super().partitions(topic)
+        return found and MADE_ON_THE_MOCK.get(topic, found)
+
+
 class KafkaLogOnDemand(KafkaLog):
     """A `KafkaLog` whose new topics get `partitions` partitions."""
 
     def __init__(self, bootstrap: str, *, topic_prefix: str, partitions: int) -> None:
-        super().__init__(KafkaConnection(bootstrap), topic_prefix=topic_prefix, limits=AppendLimits(seconds=20))
+        connection = KafkaConnection(bootstrap)
+        super().__init__(
+            connection,
+            topic_prefix=topic_prefix,
+            limits=AppendLimits(seconds=20),
+            new_producer=(lambda: ProducerOnTheMock(connection)) if on_the_mock_cluster() else None,
+        )
         self._bootstrap = bootstrap
         self._topic_prefix = topic_prefix
         self._partitions = partitions
@@ -75,7 +90,4 @@ class KafkaLogOnDemand(KafkaLog):
             names = [self._topic_prefix + topic for topic in new]
             make_topics(self._bootstrap, names, partitions=1 if PROBE_TOPIC in new else self._partitions)
             self._made |= new
-            if on_the_mock_cluster():
-                await self.require(new)
-                self._appender._counts |= {topic: MADE_ON_THE_MOCK[self._topic_prefix + topic] for topic in new}
         return await super().append(entries)

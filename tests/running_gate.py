@@ -33,6 +33,7 @@ from ingest.log.embedded import EmbeddedLogReader
 from ingest.records import SCHEMAS_TOPIC
 from ingest.report import Entry
 from ingest.telemetry.outcomes import OUTCOMES_FINGERPRINT, OUTCOMES_SCHEMA
+from load.server_process import NOTHING_MORE, server_process
 from schemas.catalogue import TIERS_DIRECTORY, Catalogue, load_catalogue
 from schemas.framing import split
 from tidegate.settings import LOG_DIRECTORY
@@ -267,44 +268,6 @@ def serve_command(folder: Path, tiers: Path, settings: Mapping[str, object]) -> 
     return [sys.executable, "-m", "tidegate", "serve", *named]
 
 
-def start_gate(
-    folder: Path,
-    *,
-    tiers: Path,
-    wrapper: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
-    **settings: object,
-) -> RunningGate:
-    """Start a gate and wait until it takes requests. `wrapper` is put before the command.
-
-    A token for every tier and role is made before the start, so that the gate knows them from its first request on.
-    """
-    data = Path(str(settings.get("data", folder / "data")))
-    catalogue = load_catalogue(tiers=tiers)
-    tokens = {tier: issue_token(data, tier) for tier in catalogue.tiers}
-    roles = {role: issue_token(data, EVERY_TIER, kind=role) for role in ROLES}
-    folder.mkdir(parents=True, exist_ok=True)
-    before = (folder / "stdout").read_bytes().count(b"\n") if (folder / "stdout").exists() else 0
-    with (folder / "stdout").open("ab") as stdout, (folder / "stderr").open("ab") as stderr:
-        process = subprocess.Popen(
-            [*wrapper, *serve_command(folder, tiers, settings)], stdout=stdout, stderr=stderr, env=environment
-        )
-
-    def ready_line() -> bytes | None:
-        assert process.poll() is None, f"the gate ended with {process.returncode}:\n{_tail(folder)}"
-        lines = (folder / "stdout").read_bytes().split(b"\n")[:-1]
-        return lines[before] if len(lines) > before else None
-
-    try:
-        ready = json.loads(eventually(ready_line, "the gate said that it is ready") or b"")
-    except BaseException:  # whatever it was, it goes on; only the process must not stay behind
-        process.kill()
-        process.wait()
-        raise
-    client = httpx.Client(timeout=ANSWER_SECONDS)
-    return RunningGate(process, folder, tiers, ready, catalogue, client, tokens, roles, data)
-
-
 def refused_start(folder: Path, *, tiers: Path, **settings: object) -> tuple[int, str]:
     """Exit code and stderr of a gate that must not start; it may say nothing on stdout."""
     done = subprocess.run(
@@ -314,25 +277,29 @@ def refused_start(folder: Path, *, tiers: Path, **settings: object) -> tuple[int
     return done.returncode, done.stderr
 
 
-def _tail(folder: Path) -> str:
-    return (folder / "stderr").read_text(encoding="utf-8")[-2000:]
-
-
 @contextmanager
 def running_gate(
     folder: Path,
     *,
     tiers: Path,
     wrapper: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] = NOTHING_MORE,
     **settings: object,
 ) -> Iterator[RunningGate]:
-    """`start_gate`, and the end of the process with the block, however the block ends."""
-    gate = start_gate(folder, tiers=tiers, wrapper=wrapper, environment=environment, **settings)
-    try:
-        yield gate
-    finally:
-        gate.client.close()
-        if gate.process.poll() is None:
-            gate.process.kill()
-        gate.process.wait()
+    """Start a gate and wait until it takes requests; what is left of it is killed with the block.
+
+    A token for every tier and role is made before the start, so that the gate knows them from its first request on.
+    `wrapper` is put before the command.
+    """
+    data = Path(str(settings.get("data", folder / "data")))
+    catalogue = load_catalogue(tiers=tiers)
+    tokens = {tier: issue_token(data, tier) for tier in catalogue.tiers}
+    roles = {role: issue_token(data, EVERY_TIER, kind=role) for role in ROLES}
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [*wrapper, *serve_command(folder, tiers, settings)]
+    output = {"stdout": folder / "stdout", "stderr": folder / "stderr"}
+    with (
+        server_process(command, **output, environment=environment, patience=0) as server,
+        closing(httpx.Client(timeout=ANSWER_SECONDS)) as client,
+    ):
+        yield RunningGate(server.process, folder, tiers, server.ready(), catalogue, client, tokens, roles, data)

@@ -17,6 +17,7 @@ NAMED = frozenset({"model", "region", "served_region"})
 """Dimensions whose values are names of the manifest."""
 
 COST = "cost"
+UNKNOWN_SPANS = "unknown_spans"
 MANY_UNKNOWN = 3
 """Values that near ones are looked for: against a thousand names each takes tens of milliseconds of pure Python."""
 MANY = 20
@@ -44,6 +45,7 @@ def notes(answer: Answer, reading: Reading, source: AnswerSource) -> list[str]:
         found.append(f"The range was widened to whole {unit}.")
     if answer.published is None:
         return [*found, "Nothing was published yet: an hour is published once it is over and its late reports are in."]
+    found.extend(_unknown_spans(question, reading))
     if answer.table.num_rows == 0 and question.cursor is None:
         found.append(_why_empty(answer, reading))
     return [*found, *_unknown_values(answer, reading)]
@@ -68,6 +70,21 @@ def _gaps(question: Question, reading: Reading) -> Iterator[str]:
         yield (
             f"Up to {lost['records']:,} records were lost from the log before they were counted, and may belong to "
             f"this range; that was accepted at {iso(lost['accepted'])}. What is missing is not known."
+        )
+
+
+def _unknown_spans(question: Question, reading: Reading) -> Iterator[str]:
+    measure, span = question.measure, question.span
+    if UNKNOWN_SPANS not in measure.units:
+        return
+    asked = fill(read_sql("ask/unknown_spans"), {"table": measure.table})
+    [found] = reading.rows(asked, {"from_time": span.start, "to_time": span.end})
+    if number := found["spans"]:
+        spans = "1 span" if number == 1 else f"{number:,} spans"
+        yield (
+            f"What gates counted in {spans} of this range is unknown: a gate was killed, which takes its last second "
+            "along, or hangs, or its records were lost. What was received, rejected or in doubt then is missing here; "
+            "what was stored or came twice is counted from the log, all of it."
         )
 
 

@@ -54,6 +54,11 @@ class Batch:
         return sum(len(entries) for _, entries in self.parts)
 
     @property
+    def ends(self) -> dict[Partition, int]:
+        """The last offset of each partition in it."""
+        return {partition: entries[-1].offset for partition, entries in self.parts}
+
+    @property
     def oldest(self) -> int | None:
         """The least time of a record; None in an empty batch."""
         return min(self._times(), default=None)

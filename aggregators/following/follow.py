@@ -11,6 +11,7 @@ Rules held here:
   that is gone, too many records that cannot be read, a fault of ours, stops it. The gate goes on in any case;
 * a damaged entry holds up its own partition, and no other;
 * it takes over from another follower only when rollups, log and seals were seen to fit together;
+* rollups whose disk has failed are made anew before anybody works on them, and count as read to no end until then;
 * once another follower has taken over where seals or publications are kept, this one stops, whatever it was doing.
 """
 
@@ -19,25 +20,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from aggregators.fence import Fenced
-from aggregators.following.batches import Batch, Batches, HistoryGone, LogReplaced
-from aggregators.following.standing import BEGINNING, WHAT_TO_DO, FollowerStatus, Readability, State, Why
-from aggregators.rollups.rollups import (
-    Applied,
-    Progress,
-    Rollups,
-    RollupsDamaged,
-    RollupsFull,
-    RollupsInterrupted,
-    RollupsInUse,
-)
+from aggregators.following.batches import Batch, Batches, LogReplaced
+from aggregators.following.failures import OF_THE_ROLLUPS, STOPS, Patience, TooManyUnreadable, waited_for
+from aggregators.following.standing import BEGINNING, WHAT_TO_DO, FollowerStatus, Readability, State, Told, Why
+from aggregators.following.untrusted import MakeAnew, Trust, in_the_way, seals_of, stop_instead
+from aggregators.rollups.rollups import Applied, Progress, Rollups, RollupsInterrupted
 from aggregators.rollups.stripped import StrippedRecords
-from aggregators.sealing.seal import RollupsBehindSeals, Sealer, SealFailed
+from aggregators.sealing.seal import Sealer, SealFailed, Sealing
 from aggregators.sealing.seal_files import Seal
 from ingest.clock import Clock
-from ingest.log import LogDamaged, LogReader, LogUnavailable
+from ingest.log import LogReader, LogUnavailable
 from ingest.report import Partition
 from ingest.schema_topic import stored_schemas
 from ingest.telemetry.events import Event
@@ -71,42 +66,15 @@ class FollowerStopped(Exception):
     """The follower does not go on; the message says why, and what to do."""
 
 
-class TooManyUnreadable(Exception):
-    """The share of records that cannot be read is absurd."""
-
-
-STOPS: Mapping[type[Exception], Why] = {
-    HistoryGone: Why.HISTORY_GONE,
-    LogReplaced: Why.LOG_REPLACED,
-    TooManyUnreadable: Why.TOO_MANY_UNREADABLE,
-    RollupsDamaged: Why.ROLLUPS_DAMAGED,
-    RollupsInUse: Why.ROLLUPS_IN_USE,
-    RollupsBehindSeals: Why.ROLLUPS_BEHIND_SEALS,
-    Fenced: Why.FENCED,
-}
-"""What stops the follower, and why; every exception that is not here and not waited for is a fault of ours."""
-
-
-class Sealing(Protocol):
-    """As `aggregators.sealing.seal.Sealer`."""
-
-    def check(self) -> None: ...
-
-    def due(self, *, newest: int | None, records: int, drained: bool) -> bool: ...
-
-    def settle(self, rollups: Rollups) -> None: ...
-
-    def seal(self, rollups: Rollups, *, drained: bool) -> Seal | None: ...
-
-
 class Follower:
     """Follows `reader` into `rollups`; belongs to one event loop, `status` and `rollups` to any thread.
 
     `tiers` is asked for the policies in force, whose horizon and retention say what sealing lets go of. `records` and
-    `sealer` are its own unless they are given. `close` closes both the reader and the rollups.
+    `sealer` are its own unless they are given. `make_anew` makes the file of the rollups of seals when their disk has
+    failed; without it the follower stops then. `close` closes both the reader and the rollups.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it follows and into what, and parts that have to be told or replaced
         self,
         reader: LogReader,
         rollups: Rollups,
@@ -115,12 +83,14 @@ class Follower:
         tiers: Callable[[], Mapping[str, Tier]],
         records: StrippedRecords | None = None,
         sealer: Sealing | None = None,
+        make_anew: MakeAnew = stop_instead,
     ) -> None:
         self._reader = reader
         self._rollups = rollups
         self._clock = clock
         self._records = records or StrippedRecords()
         self._batches: Batches | None = None
+        self._made_anew = make_anew
         self._sealer: Sealing = sealer or Sealer(tiers, clock=clock)
         self._readability = Readability()
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rollups")
@@ -129,11 +99,13 @@ class Follower:
         self._said: tuple[State, Why | None] = (State.CATCHING_UP, None)
         self._told_to_stop = False
         self._must_reopen = False
+        self._trust = Trust(rollups)
+        self._told = Told()
         self._wake = asyncio.Event()
         self._passed = asyncio.Event()
         self._passes_begun = 0
         self._newest_drained_pass = 0
-        self._retry_seconds = RETRY_SECONDS
+        self._patience = Patience(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._lag_counted: float | None = None
         self._compared: float | None = None
         self._looks = 0
@@ -210,20 +182,25 @@ class Follower:
     async def between_batches(self, work: Callable[[Rollups], T]) -> T:
         """What `work` makes of the rollups on their one thread, so that no batch and no seal runs meanwhile.
 
-        Where it raises `Fenced`, the follower stops as well.
+        Where it raises `Fenced`, the follower stops as well. Raises `RollupsUntrusted` until they are made anew.
         """
         try:
-            return await self._on_thread(lambda: work(self._rollups))
+            return await self._on_thread(lambda: self._trusted(work))
         except Fenced as error:
             self._fenced = error
             self._wake.set()
             raise
+
+    def _trusted(self, work: Callable[[Rollups], T]) -> T:
+        self._trust.require()
+        return work(self._rollups)
 
     async def seal(self) -> Seal | None:
         """Seal what was applied since the last seal; None where that is nothing. Raises as `Sealer.seal`."""
         drained = self._status.state is State.FOLLOWING
         sealed = await self.between_batches(lambda rollups: self._sealer.seal(rollups, drained=drained))
         if sealed is not None:
+            self._told.sealed()
             log(Event.SEALED, number=sealed.number, rows=sealed.rows)
         return sealed
 
@@ -231,37 +208,36 @@ class Follower:
         """One pass, and what becomes of it when something fails."""
         try:
             await self._pass()
-        except LogUnavailable as error:
-            why = Why.LOG_DAMAGED if isinstance(error, LogDamaged) else Why.LOG_UNAVAILABLE
-            self._become(State.CATCHING_UP, why, str(error))
-            await self._pause(RETRY_SECONDS)
-        except SealFailed as error:
-            self._become(State.CATCHING_UP, Why.SEALS_UNAVAILABLE, str(error))
-            await self._pause(RETRY_SECONDS)
-        except RollupsFull as error:
-            self._become(State.STORAGE_FULL, Why.NO_SPACE, str(error))
-            self._batches, self._must_reopen = None, True
-            await self._pause(self._retry_seconds)
-            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
         except Exception as error:  # noqa: BLE001  # whatever it is: the gate in this process goes on, and this stops
             if self._told_to_stop and isinstance(error, RollupsInterrupted):
+                return
+            if waiting := waited_for(error):
+                self._become(waiting.state, waiting.why, str(error))
+                await self._wait_after(error)
                 return
             why = STOPS.get(type(error), Why.FAULT)
             detail = str(error) if why is not Why.FAULT else type(error).__name__
             self._become(State.STOPPED, why, detail, error=error)
+
+    async def _wait_after(self, error: Exception) -> None:
+        if isinstance(error, OF_THE_ROLLUPS):
+            self._batches, self._must_reopen = None, True
+        wait = self._patience.before_making_anew if self._trust.is_lost else self._patience.after
+        await self._pause(wait(error))
 
     async def _pass(self) -> None:
         """Apply the next batch, if there is one, and rest when that was all."""
         self._passes_begun += 1
         number, began = self._passes_begun, self._clock.now_ms()
         batches = self._batches or await self._begin()
+        self._trust.require()  # a publication may have found out
         await self._require_ours()
         await self._compare(batches)
         batch = await batches.next()
         if batch.parts:
             await self._apply(batch, batches)
         await self._seal_if_due(batch)
-        self._retry_seconds = RETRY_SECONDS
+        self._patience.all_is_well()
         if batch.drained:
             self._newest_drained_pass = number
             self._status = replace(self._status, caught_up_at=began, lag=0, oldest_waiting=None)
@@ -276,9 +252,11 @@ class Follower:
 
     async def _begin(self) -> Batches:
         """See to it that the rollups are open, and that they, the seals and the log fit together."""
-        if self._must_reopen:
+        if self._trust.is_lost:
+            await self._make_anew()
+        elif self._must_reopen:
             await self._on_thread(self._rollups.reopen)
-            self._must_reopen = False
+        self._must_reopen = False
         progress = await self._on_thread(self._rollups.progress)
         batches = Batches(self._reader, {partition: reached.last for partition, reached in progress.items()})
         self._compared = None
@@ -288,11 +266,26 @@ class Follower:
         self._batches, self._took_over = batches, True
         return batches
 
+    async def _make_anew(self) -> None:
+        """Make the rollups of seals and publications, and leave the rest to the log, which must have it."""
+        await self._require_ours()
+        chain = await self._on_thread(lambda: seals_of(self._rollups))
+        self._compared = None
+        ends = chain[-1].ends if chain else {}
+        with in_the_way():
+            await self._compare(Batches(self._reader, ends))
+            self._status = replace(self._status, caught_up_at=None)  # no hour is over by what was read before
+            await self._on_thread(lambda: self._made_anew(self._rollups, chain))
+            await self._on_thread(self._rollups.reopen)
+        self._trust.restore()
+        self._told.made_anew(ends)
+        log(Event.ROLLUPS_MADE_ANEW, seals=len(chain))
+
     async def _require_ours(self) -> None:
         """Raises `Fenced` when another follower has taken over, whether or not there is anything to seal or publish."""
         if self._fenced is not None:
             raise self._fenced
-        await self.between_batches(lambda _: self._sealer.check())
+        await self._on_thread(self._sealer.check)
 
     async def _compare(self, batches: Batches) -> None:
         """At the start and every few seconds: a log that lost its beginning, or is another, may simply be silent."""
@@ -325,7 +318,7 @@ class Follower:
             self._records.learn(await stored_schemas(self._reader))
         applied = await self.between_batches(lambda rollups: rollups.apply(batch.parts, self._records))
         batches.applied(batch)
-        self._count(batch, applied)
+        self._count(batch, self._told.news(batch.ends, applied))
         self._readability.add(records=batch.records, parked=applied.parked)
         if wrong := self._readability.absurd:
             raise TooManyUnreadable(wrong)
@@ -360,7 +353,12 @@ class Follower:
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         """The result of `work` on the thread of the rollups; a caller that is cancelled still waits until it ends."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+        def watched() -> T:
+            with self._trust.watching():
+                return work()
+
+        future = asyncio.get_running_loop().run_in_executor(self._executor, watched)
         self._under_way.add(future)
         future.add_done_callback(self._under_way.discard)
         try:

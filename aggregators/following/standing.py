@@ -1,8 +1,12 @@
 """How the follower stands: what it says of itself, and why when it does not go on."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+
+from aggregators.rollups.rollups import Applied
+from ingest.report import Partition
 
 ABSURD_SHARE = 0.05
 ABSURD_RECORDS = 1_000
@@ -14,7 +18,7 @@ class State(Enum):
     """What the follower does."""
 
     CATCHING_UP = "catching_up"
-    """It reads what had been appended before it began, or waits for the log or the seals."""
+    """It reads what had been appended before it began, or waits for the log, the seals or the rollups."""
     FOLLOWING = "following"
     """All that was in the log when it last looked is in the rollups."""
     STORAGE_FULL = "storage_full"
@@ -29,6 +33,7 @@ class Why(Enum):
     LOG_UNAVAILABLE = "log_unavailable"
     LOG_DAMAGED = "log_damaged"
     SEALS_UNAVAILABLE = "seals_unavailable"
+    ROLLUPS_UNAVAILABLE = "rollups_unavailable"
     NO_SPACE = "no_space"
     HISTORY_GONE = "history_gone"
     LOG_REPLACED = "log_replaced"
@@ -50,6 +55,10 @@ WHAT_TO_DO: dict[Why, str] = {
     Why.SEALS_UNAVAILABLE: (
         "It tries again every second, and nothing is lost or counted twice; see whether the directory of the seals is "
         "there and may be read and written, and how many files are open."
+    ),
+    Why.ROLLUPS_UNAVAILABLE: (
+        "It goes on by itself, and nothing is lost or counted twice; see how many files are open, and the system's log "
+        "for the disk. Where that has failed the rollups are made anew from seals and log."
     ),
     Why.NO_SPACE: "Free space under the rollups. It goes on by itself, and nothing is counted twice.",
     Why.HISTORY_GONE: (
@@ -120,6 +129,32 @@ class Readability:
         if self._records < ABSURD_RECORDS or self._parked <= ABSURD_SHARE * self._records:
             return None
         return f"{self._parked} of the newest {self._records} records cannot be read"
+
+
+class Told:
+    """What was counted since the newest seal, so that rollups which are made anew of it count nothing twice."""
+
+    def __init__(self) -> None:
+        self._batches: list[tuple[Mapping[Partition, int], Applied]] = []
+        self._again = Applied()
+
+    def news(self, ends: Mapping[Partition, int], applied: Applied) -> Applied:
+        """What of a batch was not counted before; `ends` are the last offsets in it."""
+        self._batches.append((ends, applied))
+        news = applied.without(self._again)
+        self._again = self._again.without(applied)
+        return news
+
+    def sealed(self) -> None:
+        """All of it is in a seal now."""
+        self._batches.clear()
+
+    def made_anew(self, ends: Mapping[Partition, int]) -> None:
+        """What lies behind the offsets of a seal will be applied once more; no batch lies on both sides of it."""
+        for last, applied in self._batches:
+            if any(offset > ends.get(partition, -1) for partition, offset in last.items()):
+                self._again += applied
+        self._batches.clear()
 
 
 BEGINNING = FollowerStatus(

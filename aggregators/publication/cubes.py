@@ -115,6 +115,18 @@ def apply_sql(measure: Measure) -> str:
     return fill(read_sql("publish/apply"), parts)
 
 
+def newest_sql(measure: Measure) -> str:
+    """Fills `fresh` with the newest of each cell in `loaded`, which has the cells of several publications."""
+    dimensions = "".join(f", {quoted(name)}" for name in measure.dimensions)
+    return fill(read_sql("publish/newest"), {"dimensions": dimensions})
+
+
+def withheld_sql(measures: Iterable[Measure]) -> str:
+    """Adds to what is withheld what the publications in `looked` and `counted` held back last."""
+    bases = ", ".join(f"({literal(measure.name)}, {literal(measure.basis)})" for measure in measures)
+    return fill(read_sql("publish/load_withheld"), {"bases": bases})
+
+
 def unsuppressed(connection: duckdb.DuckDBPyConnection, measure: Measure, cube: Cube, grain: Grain) -> pa.Table:
     """Every cell of a cube as it is, with `devices`, the lower bound; nothing is held back.
 
@@ -122,8 +134,8 @@ def unsuppressed(connection: duckdb.DuckDBPyConnection, measure: Measure, cube: 
     temporary tables stay with it. A file that is open for reading only will do, once something was published.
     """
     prepare(connection)
-    if not connection.execute("FROM duckdb_tables() WHERE table_name = 'operator_documents'").fetchall():
-        connection.execute(read_sql("operator_tables"))
+    if not connection.execute("FROM duckdb_tables() WHERE table_name = $name", {"name": measure.table}).fetchall():
+        create_tables(connection, [measure])
     spans = {"basis": measure.basis, "grain": grain, "cells": fill(measure.cells, {"grain": grain})}
     connection.execute(fill(read_sql("publish/every_span"), spans))
     gather(connection, measure, grain)

@@ -4,7 +4,7 @@ Rules held here:
 
 * an hour is over when the *log's* time has passed its end by `settle_ms`: the newest record that was applied, but not
   later than the last moment up to which everything had been read. A gate that stands still closes no hour, and neither
-  does a follower that has a backlog;
+  does a follower that has a backlog, or whose rollups were made anew and not filled up yet;
 * publishing runs between two batches, on the thread of the rollups; one that fails changes nothing, is told in the log,
   and is tried again with the next one;
 * one follower publishes into a directory (`aggregators.fence`), once the seals are its own; when another one has taken
@@ -27,7 +27,7 @@ from aggregators.following.follow import Follower, FollowerStopped
 from aggregators.publication.measure import Measure
 from aggregators.publication.publish import WITHHELD_FILE, Publication, publish
 from aggregators.publication.published import folder
-from aggregators.rollups.rollups import Rollups
+from aggregators.rollups.rollups import Rollups, RollupsOutOfReach
 from ingest.clock import Clock
 from ingest.coarsen import floor_hour
 from ingest.operator_documents import OperatorDocuments
@@ -127,10 +127,10 @@ class Publications:
 
         None where nothing was ever published.
         """
-        closed_to = self.closed_to()
-        if closed_to is None:
-            return self.newest
         async with self._publishing:
+            closed_to = self.closed_to()
+            if closed_to is None:
+                return self.newest
             if not await self._follower.between_batches(lambda rollups: self._is_due(rollups, closed_to)):
                 return self.newest
             # After a restart the log's time is known to the hour only: what was complete before still is.
@@ -146,6 +146,8 @@ class Publications:
         at = self._clock.now_ms()
 
         def work(rollups: Rollups) -> Publication:
+            if self._follower.status().caught_up_at is None:  # asked before they were made anew
+                raise RollupsOutOfReach("the log was not read to its end since the rollups were opened")
             book = self._rulebook
             with (
                 closing(OperatorDocuments(book.documents, self._clock)) as documents,

@@ -79,21 +79,24 @@ def finish(draft: Path, fence: Fence, *, number: int, at: datetime, complete_to:
 
 
 def verified(directory: Path, number: int) -> PublicationFile:
-    """The index of a publication whose files are all as they were written; raises `PublicationDamaged`."""
+    """The index of a publication whose files are all as they were written.
+
+    Raises `PublicationDamaged`, and OSError where the system does not let one be read, which may be good.
+    """
     place = folder(directory, number)
     try:
         index = PublicationFile.model_validate_json((place / INDEX).read_bytes())
     except FileNotFoundError:
         raise _damaged(place / INDEX, "is missing") from None
-    except (ValidationError, OSError):
+    except ValidationError:
         raise _damaged(place / INDEX, "cannot be read as the index of a publication") from None
     if index.number != number:
         raise _damaged(place / INDEX, "belongs to another publication")
     for name, expected in index.files.items():
         try:
             found = digest(place / name)
-        except OSError:
-            raise _damaged(place / name, "is missing or cannot be read") from None
+        except FileNotFoundError:
+            raise _damaged(place / name, "is missing") from None
         if found != expected:
             raise _damaged(place / name, "is not as it was written (its SHA-256 is another)")
     return index

@@ -107,6 +107,7 @@ async def find_gaps(
     """The gaps between the rollups in `directory` and the log; where `accept_why` is given they are accepted.
 
     Raises as `open_or_rebuild`, `missing` and `Sealer`; then nothing was accepted, or what was is only not sealed yet.
+    Rollups that are not to be trusted are refused by what `progress` raises.
     """
     with closing(open_or_rebuild(directory, tiers=tiers)) as rollups:
         now = naive_utc(clock.now_ms())

@@ -6,12 +6,13 @@ Rules held here:
 * where the log does not reach back to the seal's offsets (without seals: to its beginning) nothing is made. Rollups
   that silently lack something are worse than none;
 * what was published is loaded, never computed again from other data;
+* what they are made of is in their file, and not beside it, before that takes its place;
 * whoever makes rollups claims the seals and publications last (`aggregators.fence`), when all that may fail is done:
   one that fails fences nobody. What was added until then is looked for before the claim and after it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +22,19 @@ import duckdb
 from aggregators.database import FILE_NAME
 from aggregators.fence import Fence
 from aggregators.following.batches import Batches
-from aggregators.publication.publish import load_published
-from aggregators.repair.workshop import discard_wal, is_unsettled, kept_closed, put_in_place, replace_old, workshop
-from aggregators.rollups.rollups import Applied, Rollups
+from aggregators.publication.publish import PublicationDamaged, load_published
+from aggregators.publication.published import numbers as publications
+from aggregators.publication.published import verified
+from aggregators.repair.workshop import (
+    discard_wal,
+    is_unsettled,
+    kept_closed,
+    put_aside,
+    put_in_place,
+    replace_old,
+    workshop,
+)
+from aggregators.rollups.rollups import FORMAT, Applied, Rollups, RollupsDamaged, RollupsInterrupted
 from aggregators.rollups.stripped import StrippedRecords
 from aggregators.sealing.seal import About, let_go
 from aggregators.sealing.seal_files import DIRECTORY_NAME as SEALS_NAME
@@ -44,8 +55,8 @@ PUBLISHED_NAME = "published"
 SEALS_AT_ONCE = 200
 """Files of one table that one statement reads."""
 
-BASES = {"hour": "window", "received": "received"}
-"""The column that says to which hour a row belongs, by the kind of hour that is published."""
+BASES = {"hour": "window", "received": "received", "to_time": "received"}
+"""The columns that say to which hour a row belongs, or in which a gate spoke, by the kind of hour that is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +98,65 @@ def open_or_rebuild(directory: Path, *, tiers: Mapping[str, Tier]) -> Rollups:
 def _make(place: Path, directory: Path, tiers: Mapping[str, Tier]) -> None:
     discard_wal(directory)
     chain = read_chain(directory / SEALS_NAME)
-    load_seals(place, chain, directory=directory, tiers=tiers, progress=_nothing)
-    _take_over(place, directory, chain)
+    with closing(Rollups.open(place)) as made:
+        load_seals(made, chain, seals=directory / SEALS_NAME, tiers=tiers, progress=_nothing)
+        _take_over(made, directory, chain)
     put_in_place(place, directory)
+
+
+def make_anew(rollups: Rollups, chain: Sequence[Seal], *, tiers: Mapping[str, Tier]) -> None:
+    """Make a new file for rollups that are not to be trusted, of `chain`, which may be empty, and what was published.
+
+    For who owns seals and publications, and has seen that the log reaches back to the chain. The rollups are closed
+    then: `reopen`, and follow the log. What is damaged is found before they are touched. Raises `SealDamaged`,
+    `RollupsUnavailable`, of which `RollupsInterrupted` when they are interrupted, OSError; what was put aside is there
+    until the new file is, and the next call or start makes it.
+    """
+    directory, progress = rollups.directory, _until_interrupted(rollups)
+    seals, published = directory / SEALS_NAME, directory / PUBLISHED_NAME
+    with _damage_as_ours():
+        _require_whole(chain, seals, published, progress)
+    rollups.close()
+    with workshop(directory) as place:
+        with kept_closed(directory):
+            put_aside(directory)
+        with closing(Rollups.open(place)) as made, rollups.replaced_by(made):
+            load_seals(made, chain, seals=seals, tiers=tiers, progress=progress)
+            with _damage_as_ours(), made.errors(), made.cursor() as cursor:
+                load_published(cursor, published)
+            made.checkpoint()
+        put_in_place(place, directory)
+
+
+def _until_interrupted(rollups: Rollups) -> Progress:
+    """A progress that raises `RollupsInterrupted` once `rollups` were interrupted: between two statements as well."""
+    before = rollups.interruptions
+
+    def progress(step: Step) -> None:
+        if rollups.interruptions != before:
+            raise RollupsInterrupted(f"interrupted at {step.done} of {step.of} {step.what}; the next start makes them")
+
+    return progress
+
+
+def _require_whole(chain: Sequence[Seal], seals: Path, published: Path, progress: Progress) -> None:
+    """Raises `SealDamaged` or `PublicationDamaged` where anything that is to be loaded is not as it was written."""
+    _require_format(chain, FORMAT)
+    for done, seal in enumerate(chain, start=1):
+        checked_files(seals, seal)
+        progress(Step("seals", done, len(chain)))
+    there = publications(published)
+    for number in there:
+        verified(published, number)
+        progress(Step("publications", number, len(there)))
+
+
+@contextmanager
+def _damage_as_ours() -> Iterator[None]:
+    try:
+        yield
+    except PublicationDamaged as error:
+        raise RollupsDamaged(str(error)) from None
 
 
 async def rebuild(
@@ -106,28 +173,31 @@ async def rebuild(
     with workshop(directory) as place, kept_closed(directory):
         if chain:
             _require_newest(chain[-1].number, directory)
-        rows = load_seals(place, chain, directory=directory, tiers=tiers, progress=progress)
-        with closing(Rollups.open(place)) as rollups:
-            applied = await _follow_to_its_end(rollups, reader, progress)
-        publications = _take_over(place, directory, chain)
+        with closing(Rollups.open(place)) as made:
+            rows = load_seals(made, chain, seals=directory / SEALS_NAME, tiers=tiers, progress=progress)
+            applied = await _follow_to_its_end(made, reader, progress)
+            published = _take_over(made, directory, chain)
         replace_old(place, directory)
-    return Rebuilt(seals=len(chain), rows=rows, applied=applied, publications=publications)
+    return Rebuilt(seals=len(chain), rows=rows, applied=applied, publications=published)
 
 
-def _take_over(place: Path, directory: Path, chain: Sequence[Seal]) -> int:
-    """Load what was published into the finished rollups in `place`, claim the directories; says how many were loaded.
+def _take_over(made: Rollups, directory: Path, chain: Sequence[Seal]) -> int:
+    """Load what was published into the finished rollups, claim the directories; says how many were loaded.
 
     Whatever can be refused is so before the claim; afterwards only what somebody added in the meantime is looked at.
     """
-    with closing(Rollups.open(place)) as rollups, rollups.errors(), rollups.cursor() as cursor:
+    with made.errors(), made.cursor() as cursor:
         known = chain[-1].number if chain else About.of(cursor).segment
         published = load_published(cursor, directory / PUBLISHED_NAME)
+        made.checkpoint()
         _require_newest(known, directory)
         for name in (SEALS_NAME, PUBLISHED_NAME):
             if (directory / name).is_dir():
                 Fence.claim(directory / name)
         _require_newest(known, directory)
-        return published + load_published(cursor, directory / PUBLISHED_NAME)
+        published += load_published(cursor, directory / PUBLISHED_NAME)
+    made.checkpoint()
+    return published
 
 
 def _require_newest(known: int, directory: Path) -> None:
@@ -138,14 +208,13 @@ def _require_newest(known: int, directory: Path) -> None:
 
 
 def load_seals(
-    place: Path, chain: Sequence[Seal], *, directory: Path, tiers: Mapping[str, Tier], progress: Progress
+    made: Rollups, chain: Sequence[Seal], *, seals: Path, tiers: Mapping[str, Tier], progress: Progress
 ) -> int:
-    """Make rollups in `place` of the rows of the chain, every hour marked as changed; says how many rows.
+    """Fill empty rollups with the rows of the chain in `seals`, every hour marked as changed; says how many rows.
 
-    `directory` has the seals. Without a chain the rollups are empty. Raises `SealDamaged`, `RollupsFull`.
+    Without a chain they stay empty. Raises `SealDamaged`, `RollupsFull`.
     """
-    seals = directory / SEALS_NAME
-    with closing(Rollups.open(place)) as rollups, rollups.transaction() as cursor:
+    with made.transaction() as cursor:
         _require_format(chain, About.of(cursor).format)
         for start in range(0, len(chain), SEALS_AT_ONCE):
             some = [checked_files(seals, seal) for seal in chain[start : start + SEALS_AT_ONCE]]

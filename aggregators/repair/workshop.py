@@ -4,7 +4,10 @@ Rules held here:
 
 * the old file is as it was until the new one is whole, whatever interrupts the work;
 * nobody opens the old file meanwhile, and nobody makes a second new one;
-* a file never meets the last changes of another one: DuckDB keeps them beside it, under its name.
+* a file never meets the last changes of another one: DuckDB keeps them beside it, under its name;
+* a file that is not to be trusted is put aside before another one is begun, so that nobody opens it even if that is
+  interrupted, and removed when the other one has its name;
+* a file takes no place while a part of what was committed to it is beside it.
 """
 
 import fcntl
@@ -14,12 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aggregators.database import FILE_NAME
-from aggregators.rollups.rollups import RollupsInUse
+from aggregators.database import FILE_NAME, forget_doubt
+from aggregators.rollups.rollups import RollupsInUse, RollupsOutOfReach
 from ingest.state_file import sync_directory
 
 WORKSHOP_NAME = ".rebuild"
 REPLACED_SUFFIX = ".replaced"
+UNTRUSTED_SUFFIX = ".untrusted"
 
 
 @contextmanager
@@ -82,18 +86,36 @@ def discard_wal(directory: Path) -> None:
     _wal(directory).unlink(missing_ok=True)
 
 
+def put_aside(directory: Path) -> None:
+    """Take its name from a file that is closed and not to be trusted, and from its last changes, after it.
+
+    Without the file nobody opens the changes; the next file is made of seals and log, by whoever comes to it.
+    """
+    for one in (directory / FILE_NAME, _wal(directory)):
+        with suppress(FileNotFoundError):
+            one.rename(_untrusted(one))
+    sync_directory(directory)
+
+
 def put_in_place(place: Path, directory: Path) -> None:
-    """Give the finished file in the workshop its name, unless another process has made one meanwhile."""
+    """Give the finished file in the workshop its name, unless another process has made one meanwhile.
+
+    Raises `RollupsOutOfReach` where it is not whole.
+    """
+    _require_whole(place)
     with suppress(FileExistsError):
         (directory / FILE_NAME).hardlink_to(place / FILE_NAME)
     sync_directory(directory)
+    _remove_untrusted(directory)
 
 
 def replace_old(place: Path, directory: Path) -> None:
     """Put the finished file in the workshop in the place of the old one.
 
-    Between the renames there is no file: the next workshop then puts the old one back, with its last changes.
+    Between the renames there is no file: the next workshop then puts the old one back, with its last changes. Raises
+    `RollupsOutOfReach` where it is not whole; the old one is as it was then.
     """
+    _require_whole(place)
     file, wal = directory / FILE_NAME, _wal(directory)
     if file.exists():
         file.rename(_replaced(file))
@@ -103,6 +125,12 @@ def replace_old(place: Path, directory: Path) -> None:
     (place / FILE_NAME).rename(file)
     sync_directory(directory)
     _settle_replaced(directory)
+    _remove_untrusted(directory)
+
+
+def _require_whole(place: Path) -> None:
+    if _wal(place).exists():
+        raise RollupsOutOfReach("what the new rollups are made of could not be written into their file")
 
 
 def is_unsettled(directory: Path) -> bool:
@@ -123,9 +151,19 @@ def _settle_replaced(directory: Path) -> None:
         _replaced(one).unlink(missing_ok=True)
 
 
+def _remove_untrusted(directory: Path) -> None:
+    for one in (_wal(directory), directory / FILE_NAME):
+        _untrusted(one).unlink(missing_ok=True)
+    forget_doubt(directory / FILE_NAME)
+
+
 def _wal(directory: Path) -> Path:
     return directory / f"{FILE_NAME}.wal"
 
 
 def _replaced(file: Path) -> Path:
     return file.with_name(file.name + REPLACED_SUFFIX)
+
+
+def _untrusted(file: Path) -> Path:
+    return file.with_name(file.name + UNTRUSTED_SUFFIX)

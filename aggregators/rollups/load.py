@@ -86,6 +86,15 @@ class Applied:
             self.parked + other.parked,
         )
 
+    def without(self, other: "Applied") -> "Applied":
+        """What is left when `other` is taken away, and never less than nothing."""
+        return Applied(
+            max(0, self.entries - other.entries),
+            max(0, self.reports - other.reports),
+            max(0, self.duplicates - other.duplicates),
+            max(0, self.parked - other.parked),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:

@@ -24,8 +24,12 @@ from aggregators.database import (
     RollupsFull,
     RollupsInterrupted,
     RollupsInUse,
+    RollupsOutOfReach,
     RollupsUnavailable,
+    RollupsUntrusted,
     damaged,
+    doubt,
+    is_doubted,
     statements,
 )
 from aggregators.rollups.arrow import NUMBER, TEXT, TIME, Columns
@@ -44,7 +48,9 @@ __all__ = [
     "RollupsFull",
     "RollupsInUse",
     "RollupsInterrupted",
+    "RollupsOutOfReach",
     "RollupsUnavailable",
+    "RollupsUntrusted",
 ]
 
 FORMAT = 1
@@ -71,20 +77,23 @@ class Rollups:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._database = _opened(file)
+        self._made: Rollups | None = None
+        self.interruptions = 0
 
     @classmethod
     def open(cls, directory: Path) -> "Rollups":
         """The rollups in `directory`, made empty where there are none.
 
         Raises `RollupsDamaged` where the file is none that can be gone on with, one of another format included,
-        `RollupsFull`, `RollupsInUse`, or `RollupsFailed`. `directory` is `rollups` in the data directory.
+        `RollupsFull`, `RollupsOutOfReach`, `RollupsInUse`, or `RollupsFailed`. `directory` is `rollups` in the data
+        directory.
         """
         return cls(directory / FILE_NAME)
 
     def reopen(self) -> None:
-        """Close whatever is open and open it again: what to do after `RollupsFull`, once there is space.
+        """Close whatever is open and open it again: what to do after `RollupsFull` or `RollupsOutOfReach`, in a while.
 
-        Every cursor of before is void. Raises as `open`.
+        Every cursor of before is void. Raises as `open`, and `RollupsOutOfReach` while a query does not end.
         """
         self._database.close()
         self._database = _opened(self._file)
@@ -94,12 +103,32 @@ class Rollups:
         self._database.close()
 
     def interrupt(self) -> None:
-        """As `Database.interrupt`."""
+        """As `Database.interrupt`; what is made in the place of these is interrupted as well."""
+        self.interruptions += 1
         self._database.interrupt()
+        if (made := self._made) is not None:
+            made.interrupt()
+
+    @contextmanager
+    def replaced_by(self, made: "Rollups") -> Iterator[None]:
+        """In the body `interrupt` is for `made` too, which is to take the place of these."""
+        self._made = made
+        try:
+            yield
+        finally:
+            self._made = None
+
+    def checkpoint(self) -> None:
+        """As `Database.checkpoint`."""
+        self._database.checkpoint()
 
     def cursor(self) -> DuckDBPyConnection:
         """A cursor for one thread, to be closed after use (it is a context manager); it sees whole batches only."""
         return self._database.cursor()
+
+    def doubt(self) -> None:
+        """Mark the file as not to be trusted, as far as the disk lets anything be written."""
+        doubt(self._file)
 
     @property
     def directory(self) -> Path:
@@ -119,7 +148,15 @@ class Rollups:
         return {partition: progress.last for partition, progress in self.progress().items()}
 
     def progress(self) -> dict[Partition, Progress]:
-        """How far each partition is in the tables."""
+        """How far each partition is in the tables: where to go on.
+
+        Raises `RollupsUntrusted` where an earlier process has marked the file: nobody goes on from it.
+        """
+        if is_doubted(self._file):
+            raise RollupsUntrusted(
+                f"{self._file} was on a disk that has failed, so that nobody knows what it holds: the next start of "
+                f"`tidegate serve` makes it anew, or: tidegate rebuild --data {self.directory.parent}"
+            )
         with self._database.errors(), self.cursor() as cursor:
             return _progress(cursor)
 
@@ -130,8 +167,9 @@ class Rollups:
         and teach it. After any error, `offsets` says what is in the tables. Raises
 
         * `ValueError` if the batch holds what was applied already, or not in the order of offsets;
-        * `RollupsFull`, after which `reopen` is needed, and works once there is space;
-        * `RollupsDamaged` or `RollupsFailed`, when a person has to look.
+        * `RollupsFull` or `RollupsOutOfReach`, after which `reopen` is needed, and works once that has passed;
+        * `RollupsUntrusted`, after which the file has to be made anew;
+        * another `RollupsDamaged`, or `RollupsFailed`, when a person has to look.
         """
         if not any(entries for _, entries in batch):
             return Applied()

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
@@ -65,6 +66,18 @@ class RollupsBehindSeals(Exception):
     """There are seals that newer rollups than these have made."""
 
 
+class Sealing(Protocol):
+    """As `Sealer`: what a follower needs of one."""
+
+    def check(self) -> None: ...
+
+    def due(self, *, newest: int | None, records: int, drained: bool) -> bool: ...
+
+    def settle(self, rollups: Rollups) -> None: ...
+
+    def seal(self, rollups: Rollups, *, drained: bool) -> Seal | None: ...
+
+
 class Sealer:
     """Seals rollups into `seals` beside their file. Belongs to the thread of the rollups, `due` to any.
 
@@ -81,7 +94,7 @@ class Sealer:
     def check(self) -> None:
         """Raises `Fenced` when another follower has taken over since the first `settle`, or `SealFailed`."""
         if self._fence is not None:
-            with _errors_as_ours():
+            with errors_as_ours():
                 self._fence.check()
 
     def due(self, *, newest: int | None, records: int, drained: bool) -> bool:
@@ -100,7 +113,7 @@ class Sealer:
     def settle(self, rollups: Rollups) -> None:
         """Finish a seal that was interrupted; raises `RollupsBehindSeals`, `RollupsFull`, `SealFailed`, `Fenced`."""
         seals = rollups.directory / DIRECTORY_NAME
-        with _errors_as_ours():
+        with errors_as_ours():
             self._owned(rollups).sweep()
             with rollups.transaction() as cursor:
                 about = About.of(cursor)
@@ -132,9 +145,9 @@ class Sealer:
         it `RollupsBehindSeals`; `settle` must come before whatever is done with the rollups next.
         """
         now = naive_utc(self._clock.now_ms())
-        with _errors_as_ours():
+        with errors_as_ours():
             fence = self._owned(rollups)
-        with fence.explaining(), _errors_as_ours(), rollups.transaction() as cursor:
+        with fence.explaining(), errors_as_ours(), rollups.transaction() as cursor:
             about, log_hour = About.of(cursor), _log_hour(cursor, now)
             if log_hour is None:
                 return None
@@ -155,7 +168,7 @@ class Sealer:
             if seal is None:
                 return None
             _count(cursor, seal, place(seals, seal.number), since=sealing.since)
-        with _errors_as_ours():
+        with errors_as_ours():
             _tidy(fence, seal)
         return seal
 
@@ -332,7 +345,8 @@ def _hour(time: datetime) -> datetime:
 
 
 @contextmanager
-def _errors_as_ours() -> Iterator[None]:
+def errors_as_ours() -> Iterator[None]:
+    """What the system refuses about seals raises `RollupsFull` or `SealFailed`."""
     try:
         yield
     except OSError as error:

@@ -42,6 +42,27 @@ CREATE OR REPLACE TEMP MACRO percentile(histogram, percent) AS bucket_reading(pe
 CREATE OR REPLACE TEMP MACRO past_range(name, histogram, percent) AS
   CASE WHEN percentile_bucket(histogram, percent) = 1000 THEN name || ' > 16777216' END;
 
+-- How much later than the last record of a gate's series other gates' records behind it have to be, until the series
+-- counts as ended: two heartbeats (`ingest/telemetry/outcomes.py`) of which none came.
+CREATE OR REPLACE TEMP MACRO silence() AS INTERVAL 2 MINUTE;
+
+-- The series of gates that ended without a final record, and when, by the records before `up_to` alone: what was counted
+-- behind the last one is unknown. Whether a series goes on can be told by what lies behind it in the log and by nothing
+-- else: no gate names the one before it, and the log's own time stands still where nobody writes. Behind it *and* later:
+-- the clock of a gate that writes on may be set back, and then what is later lies before it.
+CREATE OR REPLACE TEMP MACRO ended_series(up_to) AS TABLE
+  WITH series AS (
+    SELECT gate, max(place) AS place, max(to_time) AS to_time, bool_or(final) AS final
+    FROM gate_spans
+    WHERE to_time < up_to
+    GROUP BY gate
+  )
+  SELECT gate, to_time
+  FROM series
+  -- Of all that lie behind it the latest tells; without a join, for gates that are started often have many series.
+  QUALIFY NOT final AND max(to_time) OVER (ORDER BY place DESC RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    >= to_time + silence();
+
 -- Rows with `key`: everything by which the rows of one report differ in the table, so that no device has more than one
 -- flag in the rows of one key and hour (day). That is what the device calls its combination, and for inventory also what
 -- the rows are grouped by beside it: where the gate drops a digest, two files of a device would otherwise share a key.

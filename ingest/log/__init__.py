@@ -68,10 +68,10 @@ class Log(LogReader, Protocol):
       was cancelled) nothing is known, and of entries in several partitions those of one may be stored without others.
     * A timestamp is 0 or later: not every log can say what was before 1970.
     * Entries of one call that share a topic and a key land in one partition in the order given; the same topic and key
-      always lands in the same partition, whoever appends it.
+      always lands in the same partition, whoever appends it, as long as no operator gives the topic more partitions.
     * Concurrent calls are safe and may share one commit. Appending the same entry twice stores it twice: whoever reads
       the log decides what a duplicate is.
-    * The number of partitions of a topic never changes.
+    * The number of partitions of a topic never changes by itself, and never falls.
     * After a failed `append` the log recovers by itself once the cause has gone.
     """
 

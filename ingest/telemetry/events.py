@@ -47,6 +47,7 @@ class Event(Enum):
     ANSWERS_READY = "answers_ready"
     ANSWERS_STOPPED = "answers_stopped"
     FOLLOWER_STATE = "follower_state"
+    ROLLUPS_MADE_ANEW = "rollups_made_anew"
     PUBLISHED = "published"
     PUBLICATION_FAILED = "publication_failed"
     SEALED = "sealed"
@@ -93,6 +94,7 @@ EVENTS: dict[Event, Declared] = {
     Event.ANSWERS_READY: Declared(logging.INFO, {"measures": Kind.NUMBER}),
     Event.ANSWERS_STOPPED: Declared(logging.INFO),
     Event.FOLLOWER_STATE: Declared(logging.WARNING, {"state": Kind.NAME, "why": Kind.NAME, "lag": Kind.NUMBER}),
+    Event.ROLLUPS_MADE_ANEW: Declared(logging.WARNING, {"seals": Kind.NUMBER}),
     Event.PUBLISHED: Declared(
         logging.INFO,
         {"number": Kind.NUMBER, "cells": Kind.NUMBER, "withheld": Kind.NUMBER, "waiting": Kind.NUMBER},

@@ -2,7 +2,8 @@
 
 Nothing is allowed that is not listed, which holds only while the brokers' `allow.everyone.if.no.acl.found` is false, as
 Kafka has it by default. A topic that may be read or written may be described as well; an idempotent producer needs
-nothing further (Kafka 3.0 and later), and who assigns partitions by hand no consumer group.
+nothing further (Kafka 3.0 and later), and who assigns partitions by hand no consumer group. A gate looks at the
+settings of its topics before it writes: one of them would have brokers put times of their own in place of the gate's.
 """
 
 import shlex
@@ -51,9 +52,9 @@ def topic_acls(catalogue: Catalogue, principals: Principals, *, topic_prefix: st
     tiers = [f"{topic_prefix}tidegate.{name}." for name in sorted(catalogue.tiers)]
     control, schemas, probe = (topic_prefix + name for name in (CONTROL_TOPIC, SCHEMAS_TOPIC, PROBE_TOPIC))
     return (
-        *_prefixed(principals.gate, tiers, "WRITE"),
-        *_literal(principals.gate, (control, probe), "WRITE"),
-        *_literal(principals.gate, (schemas,), "WRITE", "READ"),
+        *_prefixed(principals.gate, tiers, "WRITE", "DESCRIBE_CONFIGS"),
+        *_literal(principals.gate, (control, probe), "WRITE", "DESCRIBE_CONFIGS"),
+        *_literal(principals.gate, (schemas,), "WRITE", "READ", "DESCRIBE_CONFIGS"),
         *_prefixed(principals.follower, tiers, "READ"),
         *_literal(principals.follower, (control, schemas), "READ"),
         *_prefixed(principals.admin, (f"{topic_prefix}tidegate.",), *ADMINISTRATION),

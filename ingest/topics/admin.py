@@ -6,13 +6,12 @@ gone. IncrementalAlterConfigs is written down here in aiokafka's own terms and g
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
+from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import (
     CreatePartitionsRequest,
     CreateTopicsRequest,
@@ -23,10 +22,14 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
+from ingest.log import LogUnavailable
+from ingest.log.kafka.client import connected_client, end_client
 from ingest.log.kafka.connection import KafkaConnection
 from schemas.topics import TopicSpec
 
-REQUEST_TIMEOUT_MS = 30_000
+REQUEST_SECONDS = 30.0
+"""How long the controller may take to make all topics."""
+
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.2
 
@@ -120,7 +123,7 @@ class KafkaAdmin:
             (topic.name, topic.partitions, topic.replication_factor, [], list(topic.configs.items()))
             for topic in topics
         ]
-        request = CreateTopicsRequest(described, timeout=REQUEST_TIMEOUT_MS, validate_only=False)
+        request = CreateTopicsRequest(described, timeout=round(REQUEST_SECONDS * 1000), validate_only=False)
         answer = await self._send(request)
         _raise_first(
             (code, message, f"{name} cannot be created")
@@ -131,7 +134,7 @@ class KafkaAdmin:
     async def grow(self, partitions: Mapping[str, int]) -> None:
         """Give topics more partitions, each as many in all as it says here."""
         wanted: list[Any] = [(topic, (number, None)) for topic, number in partitions.items()]
-        request = CreatePartitionsRequest(wanted, timeout=REQUEST_TIMEOUT_MS, validate_only=False)
+        request = CreatePartitionsRequest(wanted, timeout=round(REQUEST_SECONDS * 1000), validate_only=False)
         answer = await self._send(request)
         _raise_first(
             (code, message, f"{name} cannot be given {partitions[name]} partitions")
@@ -154,7 +157,7 @@ class KafkaAdmin:
 
     async def delete(self, topics: Sequence[str]) -> None:
         """Delete topics; one that is gone already is as good."""
-        answer = await self._send(DeleteTopicsRequest(list(topics), REQUEST_TIMEOUT_MS))
+        answer = await self._send(DeleteTopicsRequest(list(topics), round(REQUEST_SECONDS * 1000)))
         _raise_first(
             (code, None, f"{name} cannot be deleted")
             for name, code in answer.topic_error_codes
@@ -174,58 +177,26 @@ class KafkaAdmin:
                 failed = type(error).__name__
             except NotImplementedError:
                 raise KafkaAdminError("the cluster speaks none of the versions that are known here") from None
-        raise KafkaAdminError(f"the cluster stopped answering ({failed}); run the command again, it goes on from there")
+        raise KafkaAdminError(f"the cluster stopped answering ({failed}); do the same again once its brokers answer")
 
 
 @asynccontextmanager
 async def kafka_admin(connection: KafkaConnection) -> AsyncIterator[KafkaAdmin]:
-    """A connection to the cluster for a few requests; raises `KafkaAdminError`."""
-    client = AIOKafkaClient(**connection.arguments(), request_timeout_ms=REQUEST_TIMEOUT_MS)
+    """A connection to the cluster for a few requests; raises `KafkaAdminError`. aiokafka logs nothing meanwhile."""
     try:
-        with _reasons() as reasons:
-            try:
-                await client.bootstrap()
-            except KafkaConnectionError:
-                raise KafkaAdminError(_unreachable(connection, reasons())) from None
+        client = await connected_client(connection, request_seconds=REQUEST_SECONDS)
+    except LogUnavailable as error:
+        raise KafkaAdminError(str(error)) from None
+    try:
         yield KafkaAdmin(client)
     finally:
-        await client.close()
-
-
-@contextmanager
-def _reasons() -> Iterator[Callable[[], list[str]]]:
-    """Why aiokafka could not connect: it logs the reasons, one a broker, and raises an error without them."""
-    seen: list[str] = []
-
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said = record.getMessage().strip()
-            seen.append(f"{said} no answer in time" if said.endswith(":") else said)  # a TimeoutError says nothing
-
-    logger, handler = logging.getLogger("aiokafka"), Collect(logging.WARNING)
-    passes_on, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield lambda: list(dict.fromkeys(seen))
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = passes_on
-
-
-def _unreachable(connection: KafkaConnection, reasons: list[str]) -> str:
-    told = "\n".join(f"  {reason}" for reason in reasons)
-    return (
-        f"no broker of {connection.bootstrap} let us in; check that it runs, kafka_bootstrap, and what kafka_* says of"
-        f" TLS, user and password\n{told}"
-    ).rstrip()
+        await end_client(client)
 
 
 def _raise_first(answers: Iterable[tuple[int, str | None, str]]) -> None:
     """Raise for the first answer with an error code, if any; an answer is the code, what Kafka says, and of what."""
     for code, message, what in answers:
         if code in FORBIDDEN:
-            raise KafkaAdminError(
-                f"{what}: this user may not; `tidegate topics acls` prints what the one who applies topics needs"
-            )
+            raise KafkaAdminError(f"{what}: this user may not; `tidegate topics acls` prints who needs what")
         if code:
             raise KafkaAdminError(f"{what}: {for_code(code).__name__}{f', {message}' if message else ''}")

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 
 from load.broker import BrokerFailedError, NoBroker, cluster
 from load.faults.kafka_world import KafkaWorld
@@ -27,6 +28,10 @@ from load.faults.verdict import Violation
 from load.faults.world import EmbeddedWorld
 
 BROKERS = 3
+OWN_REGISTRY = "own"
+CONFLUENT = 1 / 3
+"""Share of the runs on Kafka whose gates are their own schema registry: values then begin with an id."""
+
 LOGS = {"embedded": ("embedded",), "kafka": ("kafka",), "both": ("embedded", "kafka")}
 Say = Callable[[str], None]
 
@@ -75,7 +80,9 @@ def on_kafka(folder: Path, seed: int, numbers: Sequence[int]) -> Sequence[Violat
     with cluster(folder / "kafka", brokers=BROKERS) as kafka:
 
         async def run() -> Sequence[Violation]:
-            world = KafkaWorld(folder, kafka, prefix="faults.")
+            registry = OWN_REGISTRY if Random(f"{seed}/framing").random() < CONFLUENT else None
+            _say(f"kafka: values begin as {'Confluent' if registry else 'Avro'} has it")
+            world = KafkaWorld(folder, kafka, prefix="faults.", registry=registry)
             await world.make_topics()
             async with living(world, kafka_injections(), seed=seed) as life:
                 return await play(life, numbers, log="kafka", seed=seed, say=_say)

@@ -7,8 +7,11 @@ from typing import Any
 
 from load.faults.evidence import InLog, InRollups, in_rollups
 from load.faults.told import Told
-from load.faults.verdict import ACCEPTED, IN_DOUBT, RECEIVED, Violation, fold, ledger_totals
+from load.faults.verdict import ACCEPTED, IN_DOUBT, RECEIVED, Violation, fold, ledger_totals, unknown_spans
 from load.faults.world import World
+
+EVERY_TIER = "all"
+"""Where A3 shows what belongs to no tier."""
 
 
 def rebuilt_violations(world: World, before: InRollups) -> Sequence[Violation]:
@@ -16,9 +19,17 @@ def rebuilt_violations(world: World, before: InRollups) -> Sequence[Violation]:
     return list(_rebuilt(world, before))
 
 
-def published_violations(world: World, told: Told, log: InLog) -> Sequence[Violation]:
-    """I4 of the published ledger (A3), once everything in `log` was published."""
-    return list(_published(world, told, log))
+def published_violations(world: World, told: Told, log: InLog, *, unknown: int) -> Sequence[Violation]:
+    """I4 of the published ledger (A3), once everything in `log` was published.
+
+    `unknown` is how many spans were unknown before that publication. Gates write on, so there may be more in `log`.
+    """
+    found = _a3(world)
+    shown, most = found.get(EVERY_TIER, Counter())["unknown_spans"], unknown_spans(log.spans)
+    wrong = list(_published(found, told, log))
+    if not unknown <= shown <= most:
+        wrong.append(Violation("I4", f"A3 shows {shown} unknown spans, and the log has {unknown} to {most}"))
+    return wrong
 
 
 def _rebuilt(world: World, before: InRollups) -> Iterator[Violation]:
@@ -34,10 +45,9 @@ def _rebuilt(world: World, before: InRollups) -> Iterator[Violation]:
     world.start()
 
 
-def _published(world: World, told: Told, log: InLog) -> Iterator[Violation]:
+def _published(found: Mapping[str, Counter[str]], told: Told, log: InLog) -> Iterator[Violation]:
     said = ledger_totals(log)
     _, accepted, duplicates = fold(told, log)
-    found = _a3(world)
     for tier in sorted(accepted):
         row = found.get(tier, Counter())
         expected = {"accepted": accepted[tier], "duplicate": duplicates[tier], **_of_gates(said, tier)}

@@ -18,14 +18,17 @@ import duckdb
 import fastavro
 
 from ingest.log import LogReader
-from ingest.records import CONTROL_TOPIC, SCHEMAS_TOPIC
+from ingest.records import CONTROL_TOPIC, ID_HEADER, SCHEMAS_TOPIC
 from ingest.report import Entry, Partition
 from load.faults.gate import GateProcess
-from schemas.framing import SINGLE_OBJECT_MARKER
 
 STEP = 2_000
-ID_BYTES = 8
-PREFIX_BYTES = len(SINGLE_OBJECT_MARKER) + ID_BYTES
+MARKER = b"\xc3\x01"
+ID_BYTES = 4
+PREFIX_BYTES = {MARKER[:1]: 10, b"\0": 1 + ID_BYTES}
+"""Where the body begins: behind Avro's marker and a fingerprint, or behind a zero and an id as Confluent's clients have
+it. Written here anew, as any consumer would."""
+
 DATABASE = "rollups.duckdb"
 
 TASKS = "SELECT epoch_ms(hour), tier, actual_route, sum(tasks)::BIGINT FROM route_rows GROUP BY ALL"
@@ -99,7 +102,7 @@ class LogScan:
             *(part for name, value in entry.headers for part in (name.encode(), value)),
         )
         if entry.topic == SCHEMAS_TOPIC:
-            self._schemas[entry.key[:ID_BYTES]] = fastavro.parse_schema(_plain(json.loads(entry.value)))
+            self._learn(entry)
             return
         values = self._decoded(entry.value)
         if values is None:
@@ -108,6 +111,13 @@ class LogScan:
             self.found.spans.append(_span(values))
         else:
             self._report(entry, values)
+
+    def _learn(self, entry: Entry) -> None:
+        """Take a schema by its fingerprint, and by its id in a registry where it has one."""
+        schema = fastavro.parse_schema(_plain(json.loads(entry.value)))
+        self._schemas[entry.key] = schema
+        if schema_id := dict(entry.headers).get(ID_HEADER):
+            self._schemas[int(schema_id).to_bytes(ID_BYTES, "big")] = schema
 
     def _report(self, entry: Entry, values: Mapping[str, Any]) -> None:
         tasks: Counter[str] = Counter()
@@ -120,10 +130,11 @@ class LogScan:
 
     def _decoded(self, value: bytes) -> dict[str, Any] | None:
         """The record, or None where no reader could say what it is."""
-        schema = self._schemas.get(value[len(SINGLE_OBJECT_MARKER) : PREFIX_BYTES])
-        if schema is None or not value.startswith(SINGLE_OBJECT_MARKER):
+        at = PREFIX_BYTES.get(value[:1], 0)
+        schema = self._schemas.get(value[len(MARKER) if value.startswith(MARKER) else 1 : at])
+        if schema is None:
             return None
-        body = io.BytesIO(value[PREFIX_BYTES:])
+        body = io.BytesIO(value[at:])
         try:
             decoded = fastavro.schemaless_reader(body, schema, None)
         except Exception:  # noqa: BLE001  # whatever fastavro makes of bytes that are no record

@@ -24,6 +24,9 @@ STOP_SECONDS = 10.0
 POLL_SECONDS = 0.02
 PROGRAM = "load.faults.turned_clock"
 NOT_INHERITED = ("TIDEGATE_", "OTEL_")
+GIVES_BACK: Mapping[str, str] = {"DUCKDB_JE_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0"}
+"""DuckDB's allocator gives pages back at once: jemalloc's own setting, with the prefix that DuckDB gives it. Otherwise
+it does so after a second, and only when it is asked for others (`memory.py`)."""
 
 
 class GateFailed(Exception):
@@ -45,6 +48,7 @@ class GateProcess:
 
     def __init__(self, folder: Path, settings: Sequence[str], *, failpoints: str = "") -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        environment |= GIVES_BACK
         if failpoints:
             environment["TIDEGATE_FAILPOINTS"] = failpoints
         self.client = httpx.Client(timeout=60)
@@ -136,10 +140,10 @@ class GateProcess:
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         return self.client.post(self.url + "/v1/publications", content=b'{"include_open": true}', headers=headers)
 
-    def resident_bytes(self) -> int:
-        """Memory that the process occupies now (VmRSS)."""
+    def own_bytes(self) -> int:
+        """Memory that the process occupies now and shares with no file (RssAnon)."""
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("RssAnon:"))
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -25,8 +25,10 @@ class KafkaWorld(World):
     readers_lag_seconds = 15.0
     """A broker that stood still believes for a moment that it leads, and answers as of then."""
 
-    def __init__(self, folder: Path, cluster: Cluster, *, prefix: str) -> None:
+    def __init__(self, folder: Path, cluster: Cluster, *, prefix: str, registry: str | None = None) -> None:
+        """`registry` as in the settings: None for Avro's own framing, `own` for that of Confluent's clients."""
         super().__init__(folder)
+        self._registry = registry
         self.cluster = cluster
         self._prefix = prefix
         self._connection = KafkaConnection(cluster.bootstrap)
@@ -36,13 +38,16 @@ class KafkaWorld(World):
         await apply_topics(self._connection, self.catalogue, topic_prefix=self._prefix, brokers=Brokers.ANY)
 
     def log_settings(self) -> Sequence[str]:
+        return (*self._cluster_settings(), *(("--schema-registry", self._registry) if self._registry else ()))
+
+    def _cluster_settings(self) -> Sequence[str]:
         return (
             *("--log", "kafka", "--kafka-bootstrap", self.cluster.bootstrap),
             *("--kafka-topic-prefix", self._prefix),
         )
 
     def rebuild_settings(self) -> Sequence[str]:
-        return (*super().rebuild_settings(), *self.log_settings())
+        return (*super().rebuild_settings(), *self._cluster_settings())
 
     def reader(self) -> LogReader:
         return KafkaLogReader(self._connection, topic_prefix=self._prefix)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from load.faults import injections as common
+from load.faults import second_process
 from load.faults import storage_faults as storage
 from load.faults.broker_faults import BROKERS
+from load.faults.damage import byte_flipped
 from load.faults.injections import FOLLOWER_POINTS, GATE_POINTS, NETWORK, SEAL_POINTS, Injection, network
 
 ANY_LOG: Sequence[Injection] = (
@@ -19,13 +21,17 @@ ANY_LOG: Sequence[Injection] = (
     Injection("policy changed", common.policy_changed, weight=2),
     Injection("policy rolled back", common.policy_rolled_back),
     Injection("poison in the log", storage.poison),
+    Injection("second follower", second_process.second_follower, weight=2),
     *(network(name) for name in NETWORK),
 )
 
 ON_A_DISK: Sequence[Injection] = (
     Injection("disk full", storage.disk_full, weight=3),
     Injection("tail of the log torn", storage.tail_torn, weight=2),
+    Injection("byte of the log flipped", byte_flipped, weight=2),
 )
+
+SHARED: Sequence[Injection] = (Injection("second gate", second_process.second_gate, weight=3),)
 
 TRACED: Sequence[Injection] = (Injection("syncs fail", storage.syncs_fail, weight=3),)
 
@@ -36,5 +42,5 @@ def embedded_injections() -> Sequence[Injection]:
 
 
 def kafka_injections() -> Sequence[Injection]:
-    """The faults of a gate on Kafka: those of any log, and those of brokers."""
-    return (*ANY_LOG, *BROKERS)
+    """The faults of a gate on Kafka: those of any log, those of brokers, and another gate on it."""
+    return (*ANY_LOG, *BROKERS, *SHARED)

@@ -19,6 +19,9 @@ from load.faults.told import Standing, Told
 Kind = Literal["lost", "counted twice", "leaked", "other"]
 RECEIVED, ACCEPTED, IN_DOUBT, STORED = "received", "accepted", "in_doubt", "stored"
 
+SILENCE_MS = 120_000
+"""Two heartbeats of a gate (docs/rollups.md)."""
+
 UNTOLD_SECONDS = 6.0
 """How long before its end a gate may have told its log last: it does so every second, and an append may take two. The
 rest is for a gate that was found gone a little later, and for a machine with other things to do."""
@@ -140,6 +143,24 @@ def newest_spans(spans: list[Span]) -> Mapping[str, Mapping[int, Span]]:
         if before is None or span.to_time >= before.to_time:
             series[span.gate][span.sequence] = span
     return series
+
+
+def unknown_spans(spans: list[Span]) -> int:
+    """What A3 has to show as unknown: numbers missing inside a series, and series that ended without a final record.
+
+    That it ended is told by another one that goes on behind it in the log, and for `SILENCE_MS` longer.
+    """
+    series = newest_spans(spans)
+    missing = sum(max(records) + 1 - len(records) for records in series.values())
+    place = {span.gate: number for number, span in enumerate(spans)}
+    to_time = {gate: max(span.to_time for span in spans if span.gate == gate) for gate in series}
+    ended = {span.gate for span in spans if span.final}
+
+    def broken_off(gate: str) -> bool:
+        later = (one for one in series if place[one] > place[gate])
+        return gate not in ended and any(to_time[one] >= to_time[gate] + SILENCE_MS for one in later)
+
+    return missing + sum(map(broken_off, series))
 
 
 def ledger_violations(told: Told, log: InLog, processes: Processes) -> Iterator[Violation]:

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 
 from ingest.access.tokens import EVERY_TIER, Kind, TokenStore
@@ -57,6 +58,8 @@ class World(ABC):
         self.auditor = _token(self.data, EVERY_TIER, "auditor")
         self.poison = 0
         self._gate: GateProcess | None = None
+        self._beside: GateProcess | None = None
+        self._only: Sequence[str] = ()
         self._failpoints = ""
         self._closed = False
         self._stopped = 0
@@ -98,9 +101,12 @@ class World(ABC):
         turned.write_text(str(offset_ms(self.clock) + by_ms), encoding="ascii")
         turned.replace(self.clock)
 
-    def start(self, failpoints: str = "") -> None:
-        """Start a gate where none runs. One that comes by its failpoint before it is ready has killed itself."""
-        self._failpoints = failpoints
+    def start(self, failpoints: str = "", *, only: Sequence[str] = ()) -> None:
+        """Start a gate where none runs. One that comes by its failpoint before it is ready has killed itself.
+
+        `only` are further options.
+        """
+        self._failpoints, self._only = failpoints, only
         uninterrupted(self._begin)
         gate = self.gate
         try:
@@ -117,7 +123,7 @@ class World(ABC):
             raise
 
     def _begin(self) -> None:
-        self._gate = GateProcess(self.folder, self.settings(), failpoints=self._failpoints)
+        self._gate = GateProcess(self.folder, [*self.settings(), *self._only], failpoints=self._failpoints)
 
     def stop(self) -> None:
         """End the gate in good order; raises `GateFailed` where it does not."""
@@ -170,13 +176,73 @@ class World(ABC):
     def close(self) -> None:
         """End whatever runs; nothing starts any more, on no thread."""
         self._closed = True
-        if (gate := self._gate) is not None:
-            gate.kill()
+        for gate in (self._gate, self._beside):
+            if gate is not None:
+                gate.kill()
 
-    def settings(self) -> Sequence[str]:
+    # --- A second process ------------------------------------------------------------------------------------------
+
+    @property
+    def data_beside(self) -> Path:
+        """The data directory of a second process; in that of the first, so that it is searched with it."""
+        return self.data / "beside"
+
+    @cached_property
+    def tokens_beside(self) -> Mapping[str, str]:
+        """As `tokens`, of a second gate."""
+        return {tier: _token(self.data_beside, tier, "device") for tier in TIERS}
+
+    @cached_property
+    def operator_beside(self) -> str:
+        """As `operator`, of a second process."""
+        return _token(self.data_beside, EVERY_TIER, "operator")
+
+    @property
+    def beside(self) -> GateProcess:
+        """The second process; raises `GateFailed` where none runs."""
+        if self._beside is None:
+            raise GateFailed("no second process runs")
+        return self._beside
+
+    def start_beside(self, *options: str) -> None:
+        """Start a second process with a data directory of its own, where none runs."""
+
+        def begin() -> None:
+            self._beside = GateProcess(self.folder, [*self.settings(self.data_beside), *options])
+
+        uninterrupted(begin)
+        try:
+            if self._closed:  # as in `start`
+                raise GateFailed("the run has ended")
+            self.beside.wait_until_ready()
+        except BaseException:  # whatever it was, it goes on; only the process must not stay behind
+            self.end_beside()
+            raise
+
+    def end_beside(self) -> None:
+        """End a second process that takes no reports, at once."""
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            beside.kill()
+
+    def kill_beside(self) -> None:
+        """As `kill`, of a second gate."""
+        if not self.beside.alive:
+            raise GateFailed(f"a second gate ended by itself, with {self.beside.process.returncode}")
+        self.end_beside()
+        self.killed_at.append(time.monotonic())
+
+    def stop_beside(self) -> None:
+        """As `stop`, of a second gate."""
+        beside, self._beside = self.beside, None
+        if (code := beside.stop()) != 0:
+            raise GateFailed(f"the second gate ended with {code}:\n{beside.last_words()}")
+        self._stopped += 1
+
+    def settings(self, data: Path | None = None) -> Sequence[str]:
         """The options of `tidegate serve`."""
         return [
-            *("--data", str(self.data), "--port", "0", "--tiers", str(self.tiers), "--settle-seconds", "0"),
+            *("--data", str(data or self.data), "--port", "0", "--tiers", str(self.tiers), "--settle-seconds", "0"),
             *("--publish-every-seconds", str(PUBLISH_EVERY_SECONDS)),
             *self.log_settings(),
         ]
@@ -203,6 +269,10 @@ class World(ABC):
     def log_settings(self) -> Sequence[str]:
         """The options that say which log."""
 
+    def log_beside(self) -> Sequence[str]:
+        """The options of a second follower that say which log."""
+        return ()
+
     @abstractmethod
     def reader(self) -> LogReader:
         """A reader of the log, to be closed by the caller."""
@@ -219,6 +289,12 @@ class EmbeddedWorld(World):
 
     def log_settings(self) -> Sequence[str]:
         return ("--log", "embedded")
+
+    def log_beside(self) -> Sequence[str]:
+        self.data_beside.mkdir(mode=0o700, exist_ok=True)
+        if not (log := self.data_beside / "log").is_symlink():
+            log.symlink_to(self.log_directory)
+        return ()
 
     @property
     def log_directory(self) -> Path:

@@ -5,7 +5,7 @@ for ever what may pass, and says that nothing was stored only where that is cert
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -69,6 +69,11 @@ class SimulatedProducer:
         """As `Producer.refresh`."""
         await self._connect()
 
+    async def settings(self, topics: Sequence[str], name: str) -> Mapping[str, str]:
+        """As `Producer.settings`: nobody made these topics by hand."""
+        del topics, name
+        return {}
+
     def create_batch(self) -> Batch:
         """As `Producer.create_batch`."""
         return SimulatedBatch()
@@ -120,6 +125,8 @@ class SimulatedProducer:
             except (TryAgain, TimeoutError):
                 await asyncio.sleep(BACKOFF_SECONDS)
             except Refused:
+                if attempt == 1:
+                    self._sequences[partition] = sequence
                 _fail(answer, LogUnavailable("refused") if attempt == 1 else InDoubt("refused in the end"))
             except OutOfOrder:
                 _fail(answer, InDoubt("OutOfOrderSequenceNumber"))

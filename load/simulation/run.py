@@ -18,8 +18,8 @@ POSTS_UNTIL = 20.0
 """Seconds: no report is first posted later."""
 
 LAST_PATIENCE_SECONDS = 30.0
-LAST_TRIES = 4
-"""Of the report that must be taken in the end: a gate may have to start first."""
+LAST_TRIES = 8
+"""Of the report that must be taken in the end: a gate may have to start first, and take its time."""
 
 DRAIN_SECONDS = 60.0
 SETTLE_SECONDS = 0.001

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from duckdb import DuckDBPyConnection
 
 from aggregators.following.batches import Batches
 from aggregators.following.follow import Follower
+from aggregators.repair.rebuild import make_anew
 from aggregators.rollups.rollups import Rollups
 from aggregators.rollups.stripped import StrippedRecords
 from ingest.clock import ManualClock
@@ -36,7 +38,13 @@ async def following(
     directory: Path, reader: LogReader, *, hours: int = 12, clock: ManualClock | None = None
 ) -> AsyncIterator[Follower]:
     """A follower that runs in the body; `reader` stays open. Without `clock` time stands `hours` after `START`."""
-    follower = Follower(reader, Rollups.open(directory), clock=clock or clock_at(hours), tiers=lambda: CATALOGUE.tiers)
+    follower = Follower(
+        reader,
+        Rollups.open(directory),
+        clock=clock or clock_at(hours),
+        tiers=lambda: CATALOGUE.tiers,
+        make_anew=partial(make_anew, tiers=CATALOGUE.tiers),
+    )
     running = asyncio.create_task(follower.run())
     try:
         yield follower
@@ -88,9 +96,9 @@ def counted(directory: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def program(text: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A Python process that runs `text`, killed at the end if it is still there."""
-    command = [sys.executable, "-c", text, *map(str, arguments)]
+def program(text: str, *arguments: object, under: Sequence[str] = ()) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that runs `text`, killed at the end if it is still there; `under` is what starts it, if any."""
+    command = [*under, sys.executable, "-c", text, *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process

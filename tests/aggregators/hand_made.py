@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from hypothesis import strategies as st
 
 from aggregators.fence import Fence
 from aggregators.publication.measure import Measure
@@ -24,6 +25,24 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # as above
 MEASURES = load_measures()
 
 Row = Mapping[str, Any]
+
+_FLAGS = st.integers(0, 3)
+
+ROUTED = st.fixed_dictionaries(
+    {
+        "tier": st.sampled_from(("managed", "byod")),
+        "hour": st.sampled_from((HOUR, HOUR + timedelta(hours=1), HOUR + timedelta(days=1))),
+        "device": st.sampled_from((None, "a", "b", "c", "d")),
+        "planned_route": st.sampled_from(("edge", "on_device")),
+        "region": st.sampled_from((None, "north", "south")),
+        "tasks": st.integers(1, 4),
+        "key_hour": _FLAGS,
+        "key_day": _FLAGS,
+        "report_hour": _FLAGS,
+        "report_day": _FLAGS,
+    }
+)
+"""Rows of `route_rows`, of few places, so that some of them meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +90,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, *rows: Row) -> Non
     filled = [{name: row.get(name, _default(name, kind)) for name, kind in columns.items()} for row in rows]
     connection.register("given", pa.Table.from_pylist(filled))
     connection.execute(fill("INSERT INTO {table} BY NAME SELECT * FROM given", {"table": table}))
-    for basis, column in (("window", "hour"), ("received", "received")):
+    for basis, column in (("window", "hour"), ("received", "received"), ("received", "to_time")):
         if column in columns:
             note_changes(connection, basis, column, "given")
     connection.unregister("given")
@@ -79,7 +98,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, *rows: Row) -> Non
 
 def note_changes(connection: duckdb.DuckDBPyConnection, basis: str, column: str, table: str) -> None:
     """Marks every hour in `column` of a table as changed."""
-    sql = "INSERT INTO changed SELECT DISTINCT '{basis}', {column} FROM {table}"
+    sql = "INSERT INTO changed SELECT DISTINCT '{basis}', date_trunc('hour', {column}) FROM {table}"
     connection.execute(fill(sql, {"basis": basis, "column": column, "table": table}))
 
 
@@ -128,6 +147,7 @@ class Publisher:
             note_changes(self.connection, "window", "hour", table)
         for table in ("remarks", "receipts", "gate_outcomes"):
             note_changes(self.connection, "received", "received", table)
+        note_changes(self.connection, "received", "to_time", "gate_spans")
 
     def load(self) -> int:
         return load_published(self.connection, self.directory, self.measures)
@@ -172,3 +192,8 @@ class Publisher:
             {"measure": measure},
         ).fetchall()
         return {(cube, grain): (cells, waiting) for cube, grain, cells, waiting in rows}
+
+    def everything(self) -> dict[str, list[Any]]:
+        """All published cells and all counts of what is withheld, in order."""
+        tables = [*(one.table for one in self.measures.values()), "withheld"]
+        return {table: self.connection.sql(f"FROM {table} ORDER BY ALL").fetchall() for table in tables}

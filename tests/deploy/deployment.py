@@ -10,12 +10,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,19 @@ class Deployment:
             process.send_signal(STOP_SIGNALS.get(name, signal.SIGTERM))
         grace = self.services[name].get("stop_grace_period", "10s")
         self.codes[name] = process.wait(float(grace.removesuffix("s")))
+
+    def await_doors(self) -> None:
+        """Until the proxy takes connections, for which nothing in the compose file waits."""
+        for address in (one for one in LISTENED_AT if one.startswith("proxy:")):
+            eventually(partial(self._connects, address), f"the proxy takes connections at {address}")
+
+    def _connects(self, address: str) -> bool:
+        assert self.processes["proxy"].poll() is None, f"the proxy ended:\n{self.output('proxy')}"
+        try:
+            socket.create_connection((HERE, self.ports[address]), timeout=ANSWER_SECONDS).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def end(self) -> None:
         """Whatever still runs is killed."""
@@ -227,6 +242,7 @@ def deployment(folder: Path) -> Iterator[Deployment]:
         for name in start_order(services):
             if name != NOT_RUN:
                 made.start(name)
+        made.await_doors()
         yield made
     finally:
         made.end()

@@ -32,10 +32,13 @@ def gate_on_kafka(folder: Path, *, bootstrap: str, prefix: str, **settings: obje
         yield gate
 
 
-def post_everything(gate: RunningGate, *, seed: int) -> Counter[str]:
-    """Post one report of every type to every tier that takes it; returns how many went to each topic."""
+def post_everything(gate: RunningGate, *, seed: int, plants: Plants | None = None) -> Counter[str]:
+    """Post one report of every type to every tier that takes it; returns how many went to each topic.
+
+    What is planted in them is entered in `plants`.
+    """
     posted: Counter[str] = Counter()
-    plants = Plants()
+    plants = plants or Plants()
     for (tier, _), plan in gate.catalogue.plans.items():
         report = planted_report(plan.schema, plants, tier=tier) | {"report_id": report_id(plan.topic, seed)}
         answer = gate.post(tier, plan.schema.name, message(plan.schema, report))

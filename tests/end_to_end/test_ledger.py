@@ -4,7 +4,7 @@ import json
 import signal
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from ingest.records import CONTROL_TOPIC, GATES_OWN
 from tests.end_to_end.reports import Reports
 from tests.end_to_end.wire import connection, head
 from tests.running_gate import Answer, RunningGate, copy_tier, eventually, running_gate, tier_files
+
+MINUTE_MS = 60_000
+FOLLOWED = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 0}
 
 Ledger = Counter[tuple[str, str]]
 """(tier, outcome) -> reports; `received` is an outcome here, as in the records."""
@@ -147,3 +150,42 @@ def test_a_killed_gate_leaves_a_series_without_an_end(tmp_path: Path) -> None:
         gate.stop()
         final = {record["gate_id"]: record["final"] for record in records(gate)}
     assert sorted(final.values()) == [False, True]
+
+
+def unknown_spans(gate: RunningGate) -> int:
+    """What A3 shows of all gates together, once everything in the log is published."""
+    assert gate.publish().status == 200
+    rows = gate.ask("/v1/answers/A3?by=tier", role="auditor").document["rows"]
+    return sum(row["unknown_spans"] for row in rows)
+
+
+def test_what_a_killed_gate_took_along_is_shown_as_one_gap(tmp_path: Path) -> None:
+    """A3 shows a killed gate's end once the gate after it has told of two minutes, and a stopped one's never."""
+    tiers, ahead = tier_files(tmp_path / "tiers"), tmp_path / "ahead"
+    settings: dict[str, Any] = {**FOLLOWED, "wrapper": turned_by(ahead)}
+    with running_gate(tmp_path, tiers=tiers, **settings) as gate:
+        message = Reports(gate.catalogue).message()
+        accepted_and_told(gate, message, times=1)
+        gate.stop(signal.SIGKILL)
+    with running_gate(tmp_path, tiers=tiers, **settings) as gate:
+        accepted_and_told(gate, message, times=2)
+        assert unknown_spans(gate) == 0
+        ahead.write_text(str(3 * MINUTE_MS))
+        accepted_and_told(gate, message, times=3)
+        assert unknown_spans(gate) == 1
+        assert gate.stop() == 0
+    ahead.write_text(str(6 * MINUTE_MS))
+    with running_gate(tmp_path, tiers=tiers, **settings) as gate:
+        assert unknown_spans(gate) == 1
+
+
+def accepted_and_told(gate: RunningGate, message: bytes, *, times: int) -> None:
+    """Post a report, and wait until the gates have told of so many."""
+    assert gate.post("managed", "route_window", message).status == 202
+    eventually(lambda: ledger(records(gate))["managed", "accepted"] == times, "the count is in the log")
+
+
+def turned_by(ahead: Path) -> Sequence[str]:
+    """What starts the program with a clock that is ahead by the milliseconds in a file."""
+    script = 'ahead=$1 python=$2; shift 3; exec "$python" -m load.faults.turned_clock "$ahead" "$@"'
+    return ("sh", "-c", script, "sh", str(ahead))

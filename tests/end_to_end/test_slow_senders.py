@@ -13,7 +13,7 @@ from ingest.http.reading import BodyReader
 from ingest.problems import Reason, Rejected
 from tests.end_to_end.reports import Reports
 from tests.end_to_end.wire import assert_refused, connection, head, receive
-from tests.running_gate import RunningGate, eventually, running_gate, start_gate, tier_files
+from tests.running_gate import RunningGate, eventually, running_gate, tier_files
 
 PATH = "/t/managed/v1/reports/route_window"
 STOP_SECONDS = 10.0
@@ -121,9 +121,9 @@ def test_a_sender_that_does_not_wait_for_its_answer(gate: RunningGate, good: byt
 )
 def test_sigterm_with_a_body_half_received(tmp_path: Path, rest_comes: bool, status: int, reason: str | None) -> None:
     """A gate that is told to stop answers a body half received with 202 or 503, takes no other, and ends in time."""
-    gate = start_gate(tmp_path, tiers=tier_files(tmp_path / "tiers"), stop_grace_seconds=1)
-    good = Reports(gate.catalogue).message(report_id=b"half before stop")
-    with gate.client, connection(gate) as opened, connection(gate) as idle:
+    starting = running_gate(tmp_path, tiers=tier_files(tmp_path / "tiers"), stop_grace_seconds=1)
+    with starting as gate, connection(gate) as opened, connection(gate) as idle:
+        good = Reports(gate.catalogue).message(report_id=b"half before stop")
         idle.sendall(head(gate, PATH, length=len(good))[:40])
         opened.sendall(head(gate, PATH, length=len(good)) + good[:50])
         eventually(lambda: gate.metrics()[ACTIVE] == 1, "the request is under way")

@@ -18,9 +18,9 @@ def bench(*arguments: str, folder: Path) -> list[str]:
     return [*command, *arguments]
 
 
-def measured(part: str, folder: Path) -> Any:
-    """What a small run of one part prints as JSON; it leaves nothing in `folder`."""
-    command = bench("--json", "--only", part, folder=folder)
+def measured(*parts: str, folder: Path) -> Any:
+    """What a small run of some parts prints as JSON; it leaves nothing in `folder`."""
+    command = bench("--json", *(word for part in parts for word in ("--only", part)), folder=folder)
     ran = subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=False)
     assert ran.returncode == 0, ran.stderr.decode()
     assert list(folder.iterdir()) == []

@@ -27,7 +27,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a small run prints as JSON."""
-    return measured("gate", tmp_path_factory.mktemp("bench"))
+    return measured("gate", folder=tmp_path_factory.mktemp("bench"))
 
 
 def test_every_case_has_its_figures(document: Any) -> None:

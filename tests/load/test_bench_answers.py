@@ -24,7 +24,7 @@ SPANS = "SELECT count(*), count(DISTINCT start), count(DISTINCT tier), max(start
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a small run prints as JSON."""
-    return measured("answers", tmp_path_factory.mktemp("answers"))["answers"]
+    return measured("answers", folder=tmp_path_factory.mktemp("answers"))["answers"]
 
 
 def test_every_question_is_asked_at_both_sizes(document: Any) -> None:

@@ -18,7 +18,7 @@ FLEET = StoredFleet(devices=1, seed=1, reports=1_000, value_bytes=300_000, start
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a small run prints as JSON."""
-    return measured("follower", tmp_path_factory.mktemp("follower"))["follower"]
+    return measured("follower", folder=tmp_path_factory.mktemp("follower"))["follower"]
 
 
 def test_every_stage_has_its_figure(document: Any) -> None:

@@ -80,7 +80,8 @@ def demo(once: bool, as_json: bool, trace: Path | None, devices: int, seed: int,
     """  # noqa: D301 - \b keeps click from joining the lines
     if as_json and not once:
         raise click.UsageError("--json goes with --once")
-    from tidegate.child_gate import GateFailed, interrupt, signals
+    from load.server_process import ServerFailed
+    from tidegate.child_gate import interrupt, signals
     from tidegate.demo.logs import CannotDemonstrate
 
     os.environ["no_proxy"] = "*"  # nothing leaves this machine, whatever proxy its owner uses
@@ -90,7 +91,7 @@ def demo(once: bool, as_json: bool, trace: Path | None, devices: int, seed: int,
     except KeyboardInterrupt:
         click.echo("\nStopped before its end; the demonstration's directory is gone.", err=True)
         raise click.exceptions.Exit(1) from None
-    except (CannotDemonstrate, GateFailed) as error:
+    except (CannotDemonstrate, ServerFailed) as error:
         raise click.ClickException(str(error)) from None
     if not once:
         click.echo("\nStopped; the demonstration's directory is gone.", err=True)
@@ -158,7 +159,7 @@ def _shown_on(console: "Console") -> "Callable[[ChildGate, Run], None]":
 
 def _serve(console: "Console", place: "Stage", fleet: "Fleet") -> None:
     """Start the product again on what it has, and leave it to whoever looks."""
-    from tidegate.child_gate import GateFailed, last_words
+    from load.server_process import ServerFailed, last_words
     from tidegate.demo.showing import next_steps, show_next_steps
 
     report = _typed(place.directory, fleet)
@@ -170,7 +171,7 @@ def _serve(console: "Console", place: "Stage", fleet: "Fleet") -> None:
                 product.process.wait(timeout=1)
             except subprocess.TimeoutExpired:
                 continue
-            raise GateFailed(f"it ended by itself:\n{last_words(place.lines)}")
+            raise ServerFailed(f"it ended by itself:\n{last_words(place.lines)}")
 
 
 def _typed(directory: Path, fleet: "Fleet") -> Path:

@@ -26,7 +26,8 @@ from load.fleet.delivery import Sender, TokenRefused
 from load.fleet.planted import planted_values
 from load.fleet.search import Place, Searched, database_texts, log_texts, parquet_texts, raw_files, search, witnesses
 from load.fleet.trial import Trial, publish_everything
-from tidegate.child_gate import ChildGate, GateFailed, last_words, signals
+from load.server_process import ServerFailed, last_words
+from tidegate.child_gate import ChildGate, signals
 from tidegate.cli.answers_client import AnswersClient
 from tidegate.demo.outcome import Outcome
 from tidegate.demo.stage import PUBLISH_ON_REQUEST, Stage
@@ -104,15 +105,15 @@ class Run:
 
     @contextmanager
     def _told_why(self, product: ChildGate) -> Iterator[None]:
-        """Where the product ended by itself, whatever failed for it is told as that; raises `GateFailed`."""
+        """Where the product ended by itself, whatever failed for it is told as that; raises `ServerFailed`."""
         try:
             yield
         except (OSError, HTTPException, ClickException, NoAnswer, TokenRefused) as error:
             with suppress(subprocess.TimeoutExpired):
                 product.process.wait(timeout=1)  # a connection breaks a moment before the process is gone
             if product.process.poll() is None:
-                raise GateFailed(f"it did not answer as it should: {type(error).__name__}") from error
-            raise GateFailed(f"it ended by itself:\n{last_words(self.stage.lines)}") from None
+                raise ServerFailed(f"it did not answer as it should: {type(error).__name__}") from error
+            raise ServerFailed(f"it ended by itself:\n{last_words(self.stage.lines)}") from None
 
     def _wait_until_accounted(self, product: ChildGate) -> None:
         """A gate tells its counts every second: the last ones come after the reports that they are about."""

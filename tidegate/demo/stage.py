@@ -50,7 +50,7 @@ class Stage:
 
     @contextmanager
     def product(self, *more: str) -> Iterator[ChildGate]:
-        """`tidegate serve` on a free port; raises `GateFailed`."""
+        """`tidegate serve` on a free port; raises `ServerFailed`."""
         with child_gate(self.data, stderr=self.lines, more=[*self.log.options, *more]) as product:
             yield product
 

@@ -20,7 +20,7 @@ from aggregators.following.standing import State, Why
 from aggregators.publication.measures import load_measures
 from aggregators.publication.publications import Publications, Rulebook
 from aggregators.publication.publish import PublicationDamaged
-from aggregators.repair.rebuild import PUBLISHED_NAME, open_or_rebuild
+from aggregators.repair.rebuild import PUBLISHED_NAME, make_anew, open_or_rebuild
 from aggregators.rollups.rollups import Rollups, RollupsUnavailable
 from aggregators.sealing.seal_files import SealDamaged
 from ingest.access.token_view import TokenView
@@ -53,7 +53,13 @@ class AnswersHalf:
         self._measures = load_measures()
         directory = settings.data / ROLLUPS_DIRECTORY
         rollups = _opened(directory, policies)
-        self._follower = Follower(reader, rollups, clock=clock, tiers=lambda: policies.catalogue.tiers)
+        self._follower = Follower(
+            reader,
+            rollups,
+            clock=clock,
+            tiers=lambda: policies.catalogue.tiers,
+            make_anew=lambda rollups, chain: make_anew(rollups, chain, tiers=policies.catalogue.tiers),
+        )
         self._documents = settings.data / OPERATOR_FILE
         rulebook = Rulebook(
             measures=self._measures,

@@ -9,5 +9,8 @@ WITH each AS (
 )
 SELECT segment_now(), gate_id, sequence, place, received, counted.tier, counted.outcome, counted."count" FROM each;
 
+-- A record at the turn of an hour may tell of the one before.
 INSERT INTO changed
-SELECT DISTINCT 'received', received FROM outcomes;
+SELECT 'received', received FROM outcomes
+UNION
+SELECT 'received', date_trunc('hour', to_time) FROM outcomes;

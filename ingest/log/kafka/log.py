@@ -47,8 +47,8 @@ class KafkaLog:
     ) -> None:
         self._clock = clock or SystemClock()
         self._producers = Producers(new_producer or (lambda: AiokafkaProducer(connection)))
-        self._reader = reader or KafkaLogReader(connection, topic_prefix=topic_prefix)
         self._appender = Appender(self._producers, topic_prefix=topic_prefix, limits=limits or AppendLimits())
+        self._reader = reader or KafkaLogReader(connection, topic_prefix=topic_prefix, written=self._appender.topics)
         self._closed = False
 
     @property
@@ -67,7 +67,10 @@ class KafkaLog:
         return await self._appender.append(entries) if entries else []
 
     async def require(self, topics: Collection[str]) -> None:
-        """Raises `LogUnavailable`, with the names of those that are missing, unless all `topics` are there."""
+        """Raises `LogUnavailable`, with names, if any of `topics` is missing, or takes no times or batches of ours.
+
+        Whatever number of partitions they have is taken on.
+        """
         self._refuse_when_closed()
         await self._appender.require(topics)
 

@@ -8,20 +8,23 @@ Rules held here:
   grow with the load, and what waits here can still be refused for certain or left out;
 * what was handed over is at large until the log says what became of it. An append of which anything is at large is
   never called refused: Kafka stores a batch as a whole, and nothing larger;
-* whoever was answered meanwhile, cancelled or late, is left out of the next batch.
+* whoever was answered meanwhile, cancelled or late, is left out of the next batch;
+* a batch that was refused for what is in it is sent again in halves, until each call that is refused was alone. Nothing
+  of it is stored, so nobody else is refused for what one call holds.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from ingest.failpoint import reached
 from ingest.log import InDoubt, LogUnavailable
 from ingest.log.group_commit import AppendLimits
-from ingest.log.kafka.producer import Batch, Producer, ProducerBroken
-from ingest.log.kafka.producers import Producers
+from ingest.log.kafka.producer import Batch, EntriesRefused, Producer, ProducerBroken
+from ingest.log.kafka.producers import Backoff, Producers
 from ingest.report import Entry, Partition, Position
 
 Positions = Sequence[Position]
@@ -31,9 +34,14 @@ PATIENCE_SECONDS = 30.0
 """How long a batch may be under way before its producer is given up. Longer than a leader takes to move when its broker
 hangs: 9 s until the cluster says so, and the requests that were waiting for it meanwhile."""
 
-
 PAUSE_SECONDS = 1.0
-"""Between a batch that failed and the next one of the same partition."""
+LONGEST_PAUSE_SECONDS = 1.5
+"""Between a batch that failed and the next one of the same partition: it grows while they go on failing, since each may
+cost the other partitions their producer. It is shorter than any append waits, those to `tidegate.control` for 2 s: who
+comes while a partition pauses is tried all the same."""
+
+REFUSED_PAUSE_SECONDS = 0.1
+"""The same where the batch was refused for certain, which costs the other partitions nothing."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +88,15 @@ class Piece(NamedTuple):
     call: Call
     indexes: Sequence[int]
 
+    def fitting(self, batch: Batch) -> "Piece":
+        """Moves the first entries into `batch`, as many as it takes; some of them are in it if it raises."""
+        for taken, index in enumerate(self.indexes):
+            entry = self.call.entries[index]
+            headers = list(entry.headers)
+            if batch.append(timestamp=entry.timestamp, key=entry.key, value=entry.value, headers=headers) is None:
+                return Piece(self.call, self.indexes[:taken])
+        return self
+
 
 @dataclass(slots=True, eq=False)
 class Part:
@@ -96,17 +113,9 @@ class Part:
 
     def move(self, batch: Batch) -> Piece:
         """As many of the next entries as `batch` takes; none of them are taken if it raises."""
-        begin = end = self.taken
-        for index in self.indexes[begin:]:
-            entry = self.call.entries[index]
-            if (
-                batch.append(timestamp=entry.timestamp, key=entry.key, value=entry.value, headers=list(entry.headers))
-                is None
-            ):
-                break
-            end += 1
-        self.taken = end
-        return Piece(self.call, self.indexes[begin:end])
+        piece = self.rest().fitting(batch)
+        self.taken += len(piece.indexes)
+        return piece
 
 
 class Load:
@@ -144,7 +153,9 @@ class PartitionWriter:
         self._producers = producers
         self._load = load
         self._waiting: deque[Part] = deque()
+        self._refused: deque[Sequence[Piece]] = deque()
         self._something_waits = asyncio.Event()
+        self._pauses = Backoff(PAUSE_SECONDS, longest=LONGEST_PAUSE_SECONDS)
 
     def add(self, part: Part) -> None:
         """Let `part` wait for the next batch."""
@@ -166,29 +177,46 @@ class PartitionWriter:
                 await self._write_next(await self._producers.running())
             except Exception as error:  # noqa: BLE001  # a fault of ours too is raised in the callers, and this goes on
                 self._refuse_waiting(error)
-            if not self._waiting:
+            if not self._waiting and not self._refused:
                 self._something_waits.clear()
 
     async def _write_next(self, producer: Producer) -> None:
         batch = producer.create_batch()
         pieces: list[Piece] = []
         try:
-            self._move_into(batch, pieces)
+            if self._refused:
+                self._move_again(batch, pieces)
+            else:
+                self._move_into(batch, pieces)
             if pieces:
                 await self._write(producer, batch, pieces)
         except Exception as error:  # noqa: BLE001  # a fault of ours too is raised in the callers, and this goes on
             for call, _ in pieces:
                 call.fail(error)
-            # Whatever it was, a thousand times a second it would be worse, for the other partitions too.
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pause(error))
+
+    def _pause(self, error: Exception) -> float:
+        """Seconds. Most of what fails would be worse a thousand times a second, for the other partitions too."""
+        if isinstance(error, EntriesRefused):
+            return 0  # of one call alone, whose neighbours need not wait
+        return REFUSED_PAUSE_SECONDS if isinstance(error, LogUnavailable) else self._pauses.next()
 
     async def _write(self, producer: Producer, batch: Batch, pieces: Sequence[Piece]) -> None:
+        ended = pieces
         try:
             base = await self._stored(producer, batch, pieces)
+        except EntriesRefused:
+            if len(pieces) == 1:
+                raise
+            ended, half = (), len(pieces) // 2
+            self._refused.extendleft((pieces[half:], pieces[:half]))
+            return
         finally:
-            for piece in pieces:
+            for piece in ended:
                 self._load.release(piece)
         self.commits += 1
+        self._pauses.reset()
+        self._producers.stored(producer)
         for call, indexes in pieces:
             call.stored(indexes, self._partition, base=base)
             base += len(indexes)
@@ -206,12 +234,21 @@ class PartitionWriter:
         reached("gate.appended")
         try:
             return await _confirmed(sent)
-        except (LogUnavailable, InDoubt) as error:
-            self._producers.retire(producer, error)
-            if isinstance(error, LogUnavailable):
-                for call, indexes in pieces:
-                    call.at_large -= len(indexes)
+        except LogUnavailable:
+            for call, indexes in pieces:
+                call.at_large -= len(indexes)
             raise
+        except InDoubt as error:
+            self._producers.retire(producer, error)
+            raise
+
+    def _move_again(self, batch: Batch, pieces: list[Piece]) -> None:
+        """Fill `batch` with a half of one that was refused, which takes it whole, leaving out as `_move_into` does."""
+        for piece in self._refused.popleft():
+            if piece.call.answer.done():
+                self._load.release(piece)
+            else:
+                pieces.append(piece.fitting(batch))
 
     def _move_into(self, batch: Batch, pieces: list[Piece]) -> None:
         """Fill `batch` with what waits, leaving out whoever was answered meanwhile; what went into it are `pieces`.
@@ -242,6 +279,10 @@ class PartitionWriter:
         pieces.append(Piece(culprit.call, ()))
 
     def _refuse_waiting(self, error: Exception) -> None:
+        for piece in chain.from_iterable(self._refused):
+            self._load.release(piece)
+            piece.call.fail(error)
+        self._refused.clear()
         while self._waiting:
             part = self._waiting.popleft()
             self._drop(part)

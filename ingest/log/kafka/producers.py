@@ -1,7 +1,8 @@
 """The one producer that batches go to now, and the end of those before it.
 
-A producer is made when it is first needed. When the cluster cannot be reached, whoever asks within the next moment is
-refused at once with the same reason: a gate that starts beside a dead cluster must not try a thousand times a second.
+A producer is made when it is first needed. One that failed is replaced at once, the next ones after a while that grows
+until a batch is stored, and so does the while between attempts to reach the cluster: a gate beside a dead cluster must
+not try a thousand times a second. Whoever asks meanwhile is refused at once, with the reason.
 """
 
 import asyncio
@@ -14,10 +15,30 @@ from ingest.telemetry.events import Event
 from ingest.telemetry.logs import log
 
 RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 4.0
+"""A cluster that is back is noticed after so long at the latest, and what it takes to connect."""
+
 TELL_EVERY_SECONDS = 60.0
 
 LEAVE_SECONDS = 5.0
 """How long what is under way at a producer that is not used any more may take to end."""
+
+
+class Backoff:
+    """How long to wait before the next attempt: `first` seconds, and twice as long after each, up to `longest`."""
+
+    def __init__(self, first: float, *, longest: float) -> None:
+        self._first = self._next = first
+        self._longest = longest
+
+    def next(self) -> float:
+        """How long to wait now."""
+        seconds, self._next = self._next, min(self._next * 2, self._longest)
+        return seconds
+
+    def reset(self) -> None:
+        """An attempt succeeded."""
+        self._next = self._first
 
 
 class Producers:
@@ -30,8 +51,15 @@ class Producers:
         self._ending: set[asyncio.Task[Any]] = set()
         self._refusal = "the log is closed"
         self._refused_until = 0.0
+        self._retries = Backoff(RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
+        self._well = True
         self._quiet_until = 0.0
         self._closed = False
+
+    @property
+    def current(self) -> Producer | None:
+        """The producer that is used now, if there is one."""
+        return self._current
 
     async def running(self) -> Producer:
         """The producer to use now; raises `LogUnavailable`."""
@@ -53,6 +81,15 @@ class Producers:
         self._current = None
         self._tell(error)
         self._end(producer, patience=LEAVE_SECONDS)
+        if not self._well:
+            self._refuse(f"what was sent before failed: {error}")
+        self._well = False
+
+    def stored(self, producer: Producer) -> None:
+        """A batch that went by `producer` is stored."""
+        if not self._well and self._current is producer:
+            self._well = True
+            self._retries.reset()
 
     async def close(self, *, seconds: float) -> None:
         """End every producer now; returns after `seconds` at the latest, give or take what ending them takes."""
@@ -73,14 +110,19 @@ class Producers:
         try:
             await producer.start()
         except LogUnavailable as error:
-            self._refusal = str(error)
-            self._refused_until = asyncio.get_running_loop().time() + RETRY_SECONDS
+            self._well = False
+            self._refuse(str(error))
             return None
         else:
             self._current = producer
             return producer
         finally:
             self._starting = None
+
+    def _refuse(self, why: str) -> None:
+        """For a while no producer is made."""
+        self._refusal = why
+        self._refused_until = asyncio.get_running_loop().time() + self._retries.next()
 
     def _tell(self, error: BaseException) -> None:
         now = asyncio.get_running_loop().time()

@@ -8,10 +8,13 @@ question: what was acknowledged before the call is in the answer.
 Except from a leader that has just begun. It may know less than was acknowledged, and a fetch does not say so; asked
 how far the partition reaches, it refuses until it knows. So "nothing further" is asked for once more wherever the
 leader, or the connection to it, is another one than before.
+
+Which topics there are is asked of all of them, for names cannot be asked for by how they begin, and each time anew: a
+topic that was made since may hold what was acknowledged before the call. Everything else is asked about ours alone.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
@@ -19,7 +22,14 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, LeaderNotAvailableError, OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from ingest.log import LogDamaged, LogUnavailable
-from ingest.log.kafka.client import BACKOFF_SECONDS, connected_client, connection_to, end_client, learn_topics
+from ingest.log.kafka.client import (
+    BACKOFF_SECONDS,
+    all_topics,
+    connected_client,
+    connection_to,
+    end_client,
+    learn_topics,
+)
 from ingest.log.kafka.connection import KafkaConnection
 from ingest.log.kafka.records import Fetched, fetched
 from ingest.log.kafka.requests import Edge, exists, fetch, leader, offsets
@@ -53,11 +63,15 @@ class KafkaLogReader:
     """A `LogReader` of the topics whose names begin with `topic_prefix`, which entries do not show.
 
     Nothing is connected before the first call. A topic that is not there holds nothing, as one that nobody wrote to.
+    `written` gives topics of which it is known that they are there.
     """
 
-    def __init__(self, connection: KafkaConnection, *, topic_prefix: str = "") -> None:
+    def __init__(
+        self, connection: KafkaConnection, *, topic_prefix: str = "", written: Callable[[], Iterable[str]] = tuple
+    ) -> None:
         self._connection = connection
         self._prefix = topic_prefix
+        self._written = written
         self._client: AIOKafkaClient | None = None
         self._connecting = asyncio.Lock()
         self._ahead: dict[Partition, Ahead] = {}
@@ -67,11 +81,17 @@ class KafkaLogReader:
 
     async def partitions(self) -> Sequence[Partition]:
         """As `LogReader.partitions`; of topics that this user may not describe nobody hears."""
-        return await self._ask(lambda client: self._partitions(client, self._is_listed))
+        return await self._ask(self._listed_partitions)
 
     async def partitions_of(self, topic: str) -> Sequence[Partition]:
         """As `partitions`, of one topic: what ails others is no matter."""
-        return await self._ask(lambda client: self._partitions(client, (self._prefix + topic).__eq__))
+        there = self._prefix + topic
+
+        async def ask(client: AIOKafkaClient) -> Sequence[Partition]:
+            client.add_topic(there)
+            return await self._partitions(client, there.__eq__)
+
+        return await self._ask(ask)
 
     async def read(self, partition: Partition, *, after: int, limit: int) -> Sequence[StoredEntry]:
         """As `LogReader.read`; from where the partition begins, if that is later."""
@@ -131,11 +151,13 @@ class KafkaLogReader:
 
     async def _connected(self) -> AIOKafkaClient:
         async with self._connecting:
-            if self._closed:
+            client = self._client
+            if client is None and not self._closed:
+                client = self._client = await connected_client(self._connection)
+            if client is None or self._closed:
+                await self._disconnect(client)  # it was closed meanwhile, and nobody else would
                 raise LogUnavailable("the log is closed")
-            if self._client is None:
-                self._client = await connected_client(self._connection)
-            return self._client
+            return client
 
     async def _disconnect(self, client: AIOKafkaClient | None) -> None:
         """End `client`; one that others have connected since stays."""
@@ -146,6 +168,12 @@ class KafkaLogReader:
             self._ahead.clear()
             self._confirmed.clear()
         await end_client(client)
+
+    async def _listed_partitions(self, client: AIOKafkaClient) -> Sequence[Partition]:
+        known = {self._prefix + topic for topic in self._written()} | await all_topics(client)
+        for topic in filter(self._is_listed, known):
+            client.add_topic(topic)
+        return await self._partitions(client, self._is_listed)
 
     async def _partitions(self, client: AIOKafkaClient, chosen: Callable[[str], bool]) -> Sequence[Partition]:
         """Those of the topics that are chosen by their name in the cluster."""
@@ -259,11 +287,15 @@ class KafkaLogReader:
         """Whether the cluster has the partition; raises an error that passes while the client does not know it yet."""
         if client.cluster.leader_for_partition(there) is not None:
             return True
-        if await exists(client, there):
+        if not await exists(client, there):
+            if self._ends.get(there, 0) > 0:
+                raise ShowsLessError
+            return False
+        client.add_topic(there.topic)
+        await learn_topics(client)
+        if client.cluster.leader_for_partition(there) is None:
             raise UnknownTopicOrPartitionError
-        if self._ends.get(there, 0) > 0:
-            raise ShowsLessError
-        return False
+        return True
 
     def _there(self, partition: Partition) -> TopicPartition:
         return TopicPartition(self._prefix + partition.topic, partition.number)

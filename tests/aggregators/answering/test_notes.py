@@ -88,6 +88,35 @@ def test_what_has_to_be_said(source: Source, parameters: dict[str, str], words: 
     assert any(words in note for note in said), said
 
 
+@pytest.mark.parametrize(
+    ("unknown", "words"),
+    [
+        pytest.param(1, "What gates counted in 1 span of this range is unknown", id="one"),
+        pytest.param(1200, "What gates counted in 1,200 spans of this range is unknown", id="many"),
+        pytest.param(0, None, id="none"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("asked", "in_range"),
+    [
+        pytest.param(WIDE, True, id="all tiers"),
+        pytest.param({**WIDE, "tier": "managed"}, True, id="one tier, and nobody knows of which tier they are"),
+        pytest.param({**WIDE, "by": "outcome"}, True, id="by outcome"),
+        pytest.param({"from_": "2026-11-18", "to": "2026-11-19"}, False, id="a range in which all is known"),
+    ],
+)
+def test_what_gates_did_not_tell_is_told(
+    source: Source, unknown: int, words: str | None, asked: dict[str, str], in_range: bool
+) -> None:
+    """An answer over an hour of which gates' counts are missing says so, in whatever way it was asked."""
+    source.cell("A3", YESTERDAY, {"unknown_spans": unknown}, cube="", tier="all")
+    source.cell("A3", YESTERDAY, {"unknown_spans": unknown}, cube="", tier="all", grain="day")
+    source.publish()
+    said = [note for note in told(source, "A3", **asked).notes if "What gates counted" in note]
+    assert [note for note in said if words and note.startswith(words)] == said
+    assert bool(said) == (in_range and words is not None)
+
+
 def test_near_names_are_looked_for_a_few_times(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many values no cell has, near names are looked for so few that nobody else has to wait for it."""
     looked_for: list[str] = []

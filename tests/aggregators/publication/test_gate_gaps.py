@@ -53,7 +53,9 @@ def test_of_the_tries_of_a_number_the_one_that_ends_last_counts(
 def test_what_was_let_go_of_is_not_unknown(publisher: Publisher, days: int, unknown: dict[int, int]) -> None:
     """A gate's first record kept is no gap where older days were let go of; a gate of later must begin with 0."""
     end = HOUR + timedelta(days=days)
-    insert(publisher.connection, "gate_spans", span(7, 1), {**span(3, 2), "gate": "h", "to_time": end})
+    insert(
+        publisher.connection, "gate_spans", {**span(7, 1), "final": True}, {**span(3, 2), "gate": "h", "to_time": end}
+    )
     insert(publisher.connection, "gate_outcomes", said(7, 1), {**said(3, 2, received=end), "gate": "h"})
     publisher.publish()
     found = {(row["start"] - HOUR).days: row["unknown_spans"] for row in publisher.answer("A3") if row["tier"] == "all"}

@@ -22,6 +22,7 @@ from tests.aggregators.hand_made import (
     HOUR,
     MEASURES,
     OPEN_TIERS,
+    ROUTED,
     Documents,
     OfK,
     Publisher,
@@ -132,11 +133,11 @@ def test_publishing_again_changes_nothing(publisher: Publisher) -> None:
     """A second publication has a number and no cell, and touches no table but its own list."""
     insert(publisher.connection, "route_rows", *managed("a", "b", "c", "d", "e"), byod(3))
     first = publisher.publish()
-    before = _everything(publisher)
+    before = publisher.everything()
     second = publisher.publish()
     assert (first.number, second.number) == (1, 2)
     assert (second.cells, second.withheld, second.waiting) == (0, 0, 0)
-    assert _everything(publisher) == before
+    assert publisher.everything() == before
 
 
 def test_only_spans_that_are_over_are_looked_at(publisher: Publisher) -> None:
@@ -197,29 +198,15 @@ def test_what_was_published_stays_published(publisher: Publisher, crash: bool) -
     """Publications that DuckDB does not have are taken from the files, not made again from what is known by now."""
     insert(publisher.connection, "route_rows", *managed("a", "b", "c", "d", "e"))
     publisher.publish()
-    before = _everything(publisher)
+    before = publisher.everything()
     insert(publisher.connection, "route_rows", *managed("f"))
     publisher.forget()
     if crash:
         assert publisher.load() == 1
-        assert _everything(publisher) == before
+        assert publisher.everything() == before
     publisher.publish()
     assert publisher.values("R1", "route") == {("edge",): {"tasks": 15}}
     assert publisher.withheld("R1")["route", "hour"] == (0, 1)
-
-
-def test_every_kind_of_cell_comes_back_from_the_files(publisher: Publisher) -> None:
-    """Histograms, bands, counts of what is withheld and several publications read back as they were."""
-    insert(publisher.connection, "route_rows", *managed("a", "b", "c", "d", "e"), byod(4))
-    insert(publisher.connection, "route_latency", {"actual_route": "edge", "signal": "latency", "observations": 3})
-    insert(publisher.connection, "violation_rows", {"rule": "undisclosed", "device": "a", "tasks": 7})
-    publisher.publish()
-    insert(publisher.connection, "route_rows", *managed("f", "g", "h", "i", "j", "k"), byod(6))
-    publisher.publish()
-    before = _everything(publisher)
-    publisher.forget()
-    assert publisher.load() == 2
-    assert _everything(publisher) == before
 
 
 def test_unsuppressed_cells_can_be_read_from_a_file_that_cannot_be_written(tmp_path: Path) -> None:
@@ -356,25 +343,8 @@ def test_late_document_opens_what_was_not_published(publisher: Publisher) -> Non
     assert publisher.withheld("R5")["route", "hour"] == (0, 1)
 
 
-flags = st.integers(0, 3)
-routed = st.fixed_dictionaries(
-    {
-        "tier": st.sampled_from(("managed", "byod")),
-        "hour": st.sampled_from((HOUR, HOUR + ONE_HOUR, HOUR + timedelta(days=1))),
-        "device": st.sampled_from((None, "a", "b", "c", "d")),
-        "planned_route": st.sampled_from(("edge", "on_device")),
-        "region": st.sampled_from((None, "north", "south")),
-        "tasks": st.integers(1, 4),
-        "key_hour": flags,
-        "key_day": flags,
-        "report_hour": flags,
-        "report_day": flags,
-    }
-)
-
-
 @settings(max_examples=10, deadline=None)
-@given(rows=st.lists(routed, min_size=1, max_size=20), data=st.data())
+@given(rows=st.lists(ROUTED, min_size=1, max_size=20), data=st.data())
 def test_before_the_first_publication_order_and_batches_do_not_matter(rows: list[Row], data: st.DataObject) -> None:
     """However the same rows were dealt out and in whatever order, the first publication shows the same cells."""
     shuffled = data.draw(st.permutations(rows))
@@ -387,11 +357,5 @@ def test_before_the_first_publication_order_and_batches_do_not_matter(rows: list
             for batch in filter(None, batches):
                 insert(connection, "route_rows", *batch)
             publisher.publish()
-            found.append(_everything(publisher))
+            found.append(publisher.everything())
     assert found[0] == found[1]
-
-
-def _everything(publisher: Publisher) -> dict[str, list[Any]]:
-    """All published cells and all counts of what is withheld, in order."""
-    tables = [*(one.table for one in publisher.measures.values()), "withheld"]
-    return {table: publisher.connection.sql(f"FROM {table} ORDER BY ALL").fetchall() for table in tables}

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from load import bench
 from load.broker import BrokerFailedError, NoBroker, jars
 from load.broker.distribution import java
-from load.processes import ServerFailedError
+from load.server_process import ServerFailed
 
 JAVA_17 = "echo 'openjdk version \"17.0.15\" 2025-04-15' >&2"
 LAYS_DOWN = """\
@@ -133,7 +133,7 @@ def test_the_bench_keeps_what_it_measured(bin_directory: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "error", [BrokerFailedError("broker 1 ended"), ServerFailedError("no gate"), TimeoutError(), NoBroker("no mvn")]
+    "error", [BrokerFailedError("broker 1 ended"), ServerFailed("no gate"), TimeoutError(), NoBroker("no mvn")]
 )
 def test_a_part_that_fails_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Whatever ends a part, those before and behind it are measured and printed."""

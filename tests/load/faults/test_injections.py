@@ -1,5 +1,6 @@
 """The schedule holds a real gate to what a fault may do to it: what else goes wrong is not taken for the fault."""
 
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,14 +8,18 @@ from random import Random
 
 import pytest
 
-from load.faults import gate, injections
+from ingest.log import embedded
+from ingest.log.checksum import StoredRow
+from load.faults import gate, injections, second_process
+from load.faults.damage import byte_flipped
 from load.faults.gate import GateFailed, GateProcess
 from load.faults.injections import Stage, policy_broken, policy_rolled_back, until
 from load.faults.made import ReportMaker
 from load.faults.proxy import fault_proxy
+from load.faults.second_process import second_follower
 from load.faults.storage_faults import can_fail_syncs, disk_full, syncs_fail
 from load.faults.told import Told
-from load.faults.world import EmbeddedWorld
+from load.faults.world import EmbeddedWorld, World
 
 pytestmark = pytest.mark.faults
 
@@ -114,3 +119,26 @@ async def test_a_start_is_refused_for_the_policy_alone(stage: Stage, monkeypatch
     monkeypatch.setattr(injections, "START_SECONDS", 4.0)
     with pytest.raises(GateFailed, match="has not ended after 4 s"):
         await injections.refused_start(stage.world)
+
+
+async def test_a_flipped_byte(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its place is told and it is not served; a reader that looks at no checksum serves it, and is found."""
+    assert await byte_flipped(stage) == "a byte of the log flipped, and restored"
+    stage.world.revive()
+    assert stage.world.gate.publish(stage.world.operator).status_code == 200
+    monkeypatch.setattr(embedded, "checked", lambda _, columns: StoredRow(*columns))
+    with pytest.raises(GateFailed, match="1 entries are served where one is damaged"):
+        await byte_flipped(stage)
+
+
+async def test_a_second_follower(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes over, and the first one comes back behind it; where they share no history no one is fenced: found."""
+    for _ in range(2):
+        assert (await second_follower(stage)).startswith("a second follower took over")
+        stage.world.revive()
+        assert stage.world.gate.publish(stage.world.operator).status_code == 200
+    shutil.rmtree(stage.world.data_beside / "rollups")
+    monkeypatch.setattr(second_process, "FENCED_SECONDS", 2.0)
+    monkeypatch.setattr(second_process, "_same_history", World.log_beside)
+    with pytest.raises(GateFailed, match="the first follower says that it is fenced"):
+        await second_follower(stage)

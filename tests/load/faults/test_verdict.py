@@ -24,6 +24,7 @@ from load.faults.verdict import (
     may_lack,
     rollup_violations,
     still_lacking,
+    unknown_spans,
 )
 
 HOUR = 1_790_000_000_000 // 3_600_000 * 3_600_000
@@ -310,3 +311,25 @@ def test_what_is_told_is_kept_apart() -> None:
     told.ok([replace(made(4), refused="window_too_old")])
     told.discarded(made(5), "window_too_old")
     assert len(told.faults) - len(before) == 2
+
+
+def of(gate: str, sequence: int, minutes: int) -> Span:
+    """A record of a gate that tells of the time up to so many minutes, and of nothing more."""
+    return span(sequence, to_time=minutes * 60_000)._replace(gate=gate)
+
+
+@pytest.mark.parametrize(
+    ("spans", "unknown"),
+    [
+        pytest.param([of("killed", 0, 0), of("killed", 1, 1)], 0, id="nobody goes on behind it"),
+        pytest.param([of("killed", 0, 0), of("next", 0, 1)], 0, id="not for long enough"),
+        pytest.param([of("killed", 0, 0), of("next", 0, 2)], 1, id="a killed gate"),
+        pytest.param([of("killed", 0, 0)._replace(final=True), of("next", 0, 2)], 0, id="it ended in good order"),
+        pytest.param([of("next", 0, 2), of("killed", 0, 0)], 0, id="what is later lies before it"),
+        pytest.param([of("hung", 0, 0), of("next", 0, 2), of("hung", 1, 3)], 0, id="it goes on"),
+        pytest.param([of("gap", 0, 0), of("gap", 3, 0)], 2, id="numbers inside"),
+    ],
+)
+def test_what_is_unknown(spans: list[Span], unknown: int) -> None:
+    """A series that broke off is one span where others went on behind it for two minutes; missing numbers are more."""
+    assert unknown_spans(spans) == unknown

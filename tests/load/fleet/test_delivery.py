@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from load.fleet.connection import Address, NoAnswer, address_of
 from load.fleet.delivery import Sender, TokenRefused, deliver, require_tokens
 from load.fleet.scenario import make_fleet
 from load.fleet.windows import reports
-from tests.running_gate import running_gate, start_gate, tier_files
+from tests.running_gate import running_gate, tier_files
 
 
 def batch(*kinds: Any) -> Batch:
@@ -208,7 +208,7 @@ def test_bad_url_is_refused(url: str) -> None:
 async def test_killed_gate_loses_no_report(tmp_path: Path) -> None:
     """A gate that is killed in the middle and started again has every report that the account calls accepted."""
     tiers = tier_files(tmp_path / "tiers")
-    with running_gate(tmp_path, tiers=tiers) as running:
+    with running_gate(tmp_path, tiers=tiers) as running, ExitStack() as later:
         fleet = make_fleet(devices=30, seed=3, now_ms=SystemClock().now_ms())
         phases = make_phases(fleet, running.catalogue)
         account, killed = Account(), asyncio.Event()
@@ -223,8 +223,8 @@ async def test_killed_gate_loses_no_report(tmp_path: Path) -> None:
         async def restart() -> None:
             await killed.wait()
             running.process.wait()
-            again = await asyncio.to_thread(start_gate, tmp_path, tiers=tiers, port=sender.address.port)
-            again.client.close()
+            starting = running_gate(tmp_path, tiers=tiers, port=sender.address.port)
+            again = await asyncio.to_thread(later.enter_context, starting)
             running.process = again.process
 
         await require_tokens(sender)

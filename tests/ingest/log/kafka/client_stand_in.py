@@ -1,7 +1,7 @@
 """A client whose brokers say what a test has them say, for what `KafkaLogReader` believes of it.
 
-Only what the reader asks of a client is here: requests are answered from `shows`, and `believes` is what the brokers
-say from the next metadata on.
+Only what the reader asks of a client is here: requests are answered from `shows`. Metadata are about the topics that
+the client was told of, `named`.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from ingest.log.kafka import reader as kafka_reader
 from ingest.log.kafka.log import KafkaConnection, KafkaLogReader
 from ingest.log.kafka.requests import Edge
+from ingest.log.kafka.topic_names import TopicNamesRequest
 
 
 @dataclass(slots=True)
@@ -45,16 +46,27 @@ class StandInClient:
     asked: list[str] = field(default_factory=list)
     ended: bool = False
     trouble: KafkaError | None = None
+    named: set[str] = field(default_factory=set)
     _md_update_fut: Any = None
 
     def __post_init__(self) -> None:
         self._conns: dict[Any, object] = {}
         self.reconnect()
-        self.cluster = SimpleNamespace(
-            topics=lambda: {there.topic for there in self.shows},
-            partitions_for_topic=lambda topic: {there.partition for there in self.shows if there.topic == topic},
-            leader_for_partition=lambda there: self.shows[there].node if there in self.shows else None,
+        self.cluster = self._cluster(lambda topic: topic in self.named)
+
+    def _cluster(self, known: Callable[[str], bool]) -> Any:
+        def shows() -> dict[TopicPartition, Shown]:
+            return {there: shown for there, shown in self.shows.items() if known(there.topic)}
+
+        return SimpleNamespace(
+            topics=lambda: {there.topic for there in shows()},
+            partitions_for_topic=lambda topic: {there.partition for there in shows() if there.topic == topic},
+            leader_for_partition=lambda there: shows()[there].node if there in shows() else None,
+            brokers=lambda: [SimpleNamespace(nodeId=1)],
         )
+
+    def add_topic(self, topic: str) -> None:
+        self.named.add(topic)
 
     def reconnect(self) -> None:
         """Other connections from now on."""
@@ -71,6 +83,10 @@ class StandInClient:
     async def send(self, _: int, request: Any) -> Any:
         if self.trouble is not None:
             raise self.trouble
+        if isinstance(request, TopicNamesRequest):
+            self.asked.append("topics")
+            self.then()
+            return SimpleNamespace(topics=[(NoError.errno, topic, False, None) for topic, _ in self.shows])
         if isinstance(request, MetadataRequest):
             (topic,) = request._topics or [""]
             known = [number for there, number in zip(self.shows, range(99), strict=False) if there.topic == topic]

@@ -1,11 +1,12 @@
 """A producer whose batches a test confirms or refuses itself, for what `KafkaLog` does around aiokafka's."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingest.log import InDoubt
 from ingest.log.kafka.producer import Batch
+from ingest.log.kafka.producers import Backoff
 
 PATIENCE_SECONDS = 20.0
 
@@ -48,13 +49,19 @@ class Sent:
 
 @dataclass(eq=False)
 class StandInProducer:
-    """Knows `topics`, each with its number of partitions; `sent` are the batches that it was given."""
+    """Knows `topics`, each with its number of partitions; `sent` are the batches that it was given.
+
+    A question about topics takes `seconds`.
+    """
 
     topics: dict[str, int]
     room: int = 1000
     refusal: Exception | None = None
     sent: list[Sent] = field(default_factory=list)
     stopped: bool = False
+    timestamps: str = "CreateTime"
+    largest_batch: int = 1_048_588
+    seconds: float = 0.0
 
     async def start(self) -> None:
         if self.refusal is not None:
@@ -64,7 +71,12 @@ class StandInProducer:
         return self.topics.get(topic)
 
     async def refresh(self) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.seconds)
+
+    async def settings(self, topics: Sequence[str], name: str) -> Mapping[str, str]:
+        await asyncio.sleep(self.seconds)
+        said = {"message.timestamp.type": self.timestamps, "max.message.bytes": str(self.largest_batch)}
+        return dict.fromkeys(topics, said[name])
 
     def create_batch(self) -> Batch:
         return StandInBatch(self.room)
@@ -86,6 +98,18 @@ class StandInProducer:
         for answer in waiting:
             if not answer.done():
                 answer.set_exception(InDoubt("stopped"))
+
+
+class Told(Backoff):
+    """Says how long to wait, and lets nobody wait."""
+
+    def __init__(self) -> None:
+        super().__init__(0.5, longest=4.0)
+        self.waits: list[float] = []
+
+    def next(self) -> float:
+        self.waits.append(super().next())
+        return 0.0
 
 
 async def until(condition: Callable[[], object]) -> None:

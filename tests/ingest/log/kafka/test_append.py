@@ -1,91 +1,22 @@
 """What becomes of appends between `KafkaLog` and its producer: shared batches, deadlines, bounds, failures.
 
-The producer is a stand-in, so that a test decides when and how a batch ends. What a real broker does to them is in
-`test_kafka_faults.py`.
+What a real broker does to them is in `test_faults.py`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
 from ingest.log import InDoubt, LogUnavailable
 from ingest.log.kafka import partition as kafka_partition
-from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog
-from ingest.log.kafka.producer import ProducerBroken
-from ingest.log.memory import MemoryLog
-from ingest.log.partitioning import partition_number
+from ingest.log.kafka.producer import EntriesRefused, ProducerBroken
+from ingest.log.kafka.producers import Backoff
 from ingest.report import Entry, Partition, Position
-from tests.ingest.log.kafka.producer_stand_in import REFUSED_KEY, Sent, StandInProducer, until
-
-TOPIC = "tidegate.managed.route_window.v1"
-TWO = "tidegate.byod.route_window.v1"
-LIMITS = AppendLimits(entries=10, value_bytes=1000, seconds=0.3)
-KEYS = [
-    next(key for key in (b"%d" % number for number in range(99)) if partition_number(key, 2) == at) for at in (0, 1)
-]
-"""A key for each partition of a topic that has two."""
-
-
-class Bench:
-    """A log with stand-in producers, the newest last."""
-
-    def __init__(self) -> None:
-        self.producers: list[StandInProducer] = []
-        self.room = 1000
-        self.refusal: Exception | None = None
-        connection = KafkaConnection("nowhere.invalid:9092")
-        self.log = KafkaLog(connection, limits=LIMITS, new_producer=self._new, reader=MemoryLog())
-        self._tasks: list[asyncio.Task[Sequence[Position]]] = []
-
-    def _new(self) -> StandInProducer:
-        self.producers.append(StandInProducer({TOPIC: 1, TWO: 2}, room=self.room, refusal=self.refusal))
-        return self.producers[-1]
-
-    @property
-    def sent(self) -> list[Sent]:
-        """Every batch that was handed over, to whichever producer."""
-        return [sent for producer in self.producers for sent in producer.sent]
-
-    def append(self, *keys: bytes, topic: str = TOPIC) -> "asyncio.Task[Sequence[Position]]":
-        """An append that goes on by itself."""
-        self._tasks.append(asyncio.create_task(self.log.append([entry(key, topic=topic) for key in keys])))
-        return self._tasks[-1]
-
-    async def handed_over(self, batches: int) -> list[Sent]:
-        """All batches, once there are so many."""
-        await until(lambda: len(self.sent) >= batches)
-        return self.sent
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.log.close()
-        load = self.log._appender._load
-        assert (load._entries, load._bytes) == (0, 0), "something is held that nobody waits for"
-
-
-def entry(key: bytes, value: bytes = b"value", topic: str = TOPIC) -> Entry:
-    """An entry without headers."""
-    return Entry(topic, key, value, 1_795_000_000_000)
-
-
-async def raised(call: Coroutine[Any, Any, object] | asyncio.Task[Any]) -> type[BaseException]:
-    """The exception of a call that must fail."""
-    with pytest.raises((LogUnavailable, InDoubt)) as failed:
-        await call
-    return failed.type
-
-
-@pytest.fixture
-async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    """A log with impatient callers, which does not pause long behind a failure."""
-    monkeypatch.setattr(kafka_partition, "PAUSE_SECONDS", 0.01)
-    bench = Bench()
-    yield bench
-    await bench.close()
+from ingest.telemetry import outcomes
+from tests.ingest.log.kafka.append_bench import KEYS, TOPIC, TWO, Bench, confirmed, entry, raised
+from tests.ingest.log.kafka.producer_stand_in import REFUSED_KEY, Told, until
+from tidegate.log_source import KAFKA_APPEND_SECONDS
 
 
 async def test_what_arrives_meanwhile_shares_the_next_batch(bench: Bench) -> None:
@@ -164,7 +95,7 @@ async def test_an_append_that_is_refused_in_part(bench: Bench, other: str) -> No
 
 
 async def test_a_refused_batch_is_refused_to_all_in_it(bench: Bench) -> None:
-    """When a batch is refused each of its callers is, with the reason, and what waited goes by another producer."""
+    """When a batch is refused each of its callers is, with the reason, and what waited goes by the same producer."""
     calls = [bench.append(b"%d" % number) for number in range(3)]
     (first,) = await bench.handed_over(1)
     waiting = bench.append(b"waiting")
@@ -175,8 +106,101 @@ async def test_a_refused_batch_is_refused_to_all_in_it(bench: Bench) -> None:
             await call
     (await bench.handed_over(2))[1].confirm()
     await waiting
-    assert [len(producer.sent) for producer in bench.producers] == [1, 1]
-    assert bench.producers[0].stopped
+    assert [len(producer.sent) for producer in bench.producers] == [2]
+    assert not bench.producers[0].stopped
+
+
+TOO_LARGE = EntriesRefused("an entry is larger than it takes")
+
+
+async def takes_what_is_small(bench: Bench, *calls: asyncio.Task[Any]) -> None:
+    """Let each batch be refused that holds a large entry, and others be confirmed, until all calls are answered."""
+    stored = 0
+    while not all(call.done() for call in calls):
+        await asyncio.sleep(0.001)
+        for sent in [sent for sent in bench.sent if not sent.answer.done()]:
+            if any(key.startswith(b"large") for key in sent.keys):
+                sent.fail(TOO_LARGE)
+            else:
+                sent.confirm(stored)
+                stored += len(sent.keys)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param([b"1", b"2", b"large", b"4", b"5", b"6", b"7"], id="one among others"),
+        pytest.param([b"large 1", b"2", b"3", b"large 4"], id="the first and the last"),
+        pytest.param([b"large 1", b"large 2"], id="nobody else"),
+    ],
+)
+async def test_only_what_is_refused_for_itself_is_refused(bench: Bench, keys: list[bytes]) -> None:
+    """Of a batch that is refused for what is in it each call is stored that is acceptable, once and in its order."""
+    first = bench.append(b"first")
+    await bench.handed_over(1)
+    calls = [bench.append(key) for key in keys]
+    behind = bench.append(b"behind")
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await takes_what_is_small(bench, first, *calls, behind)
+    small = [call for key, call in zip(keys, calls, strict=True) if not key.startswith(b"large")]
+    assert [(await call)[0].offset for call in (first, *small, behind)] == list(range(len(small) + 2))
+    for call in set(calls) - set(small):
+        with pytest.raises(LogUnavailable, match="larger than it takes"):
+            await call
+
+
+async def test_whoever_left_is_not_in_a_half(bench: Bench) -> None:
+    """A caller that is cancelled behind a refused batch is left out when a half of it is sent, and nothing is held."""
+    first = bench.append(b"first")
+    await bench.handed_over(1)
+    cancelled, large, other = (bench.append(key) for key in (b"cancelled", b"large", b"other"))
+    await asyncio.sleep(0)
+    bench.sent[0].confirm()
+    (await bench.handed_over(2))[1].fail(TOO_LARGE)
+    cancelled.cancel()
+    await takes_what_is_small(bench, first, large, other)
+    assert not any(b"cancelled" in sent.keys for sent in bench.sent[2:])
+    assert (bench.log.entries, len(await other)) == (2, 1)
+
+
+async def test_halves_are_refused_where_there_is_no_producer(bench: Bench) -> None:
+    """What is left of a refused batch is refused with the reason when no producer can be had any more."""
+    await confirmed(bench, b"first")
+    calls = [bench.append(key) for key in (b"1", b"2")]
+    sent = (await bench.handed_over(2))[1]
+    bench.log._producers.retire(bench.producers[0], InDoubt("another partition's batch"))
+    bench.refusal = LogUnavailable("no broker could be used")
+    sent.fail(TOO_LARGE)
+    for call in calls:
+        with pytest.raises(LogUnavailable, match="no broker could be used"):
+            await call
+
+
+async def test_a_pause_ends_before_those_who_wait_are_late(bench: Bench) -> None:
+    """However often a partition failed, who begins to wait for it is tried, a gate's last outcomes too."""
+    await confirmed(bench, b"first")
+    (writer,) = bench.log._appender.writers().values()
+    longest = max(writer._pauses.next() for _ in range(20))
+    assert longest < min(KAFKA_APPEND_SECONDS, outcomes.APPEND_SECONDS)
+
+
+async def test_a_partition_that_goes_on_failing_pauses_ever_longer(bench: Bench) -> None:
+    """Behind each batch in doubt a partition pauses longer than before, for each costs the others their producer."""
+    await asyncio.wait_for(confirmed(bench, b"first"), 5)
+    (writer,) = bench.log._appender.writers().values()
+    bench.log._producers._retries = Backoff(0, longest=0)
+    writer._pauses = pauses = Told()
+    for number in range(3):
+        call = bench.append(b"%d" % number)
+        (await bench.handed_over(number + 2))[-1].fail(InDoubt("unknown"))
+        assert await raised(call) is InDoubt
+    await asyncio.wait_for(confirmed(bench, b"stored"), 5)
+    call = bench.append(b"last")
+    (await bench.handed_over(6))[-1].fail(InDoubt("unknown"))
+    assert await raised(call) is InDoubt
+    await until(lambda: len(pauses.waits) == 4)
+    assert pauses.waits == [0.5, 1.0, 2.0, 0.5]
 
 
 async def test_other_partitions_end_at_the_producer_that_is_replaced(bench: Bench) -> None:
@@ -206,17 +230,11 @@ async def test_a_producer_that_does_not_answer_is_replaced(bench: Bench, monkeyp
 
 async def test_a_producer_that_takes_nothing_is_replaced(bench: Bench) -> None:
     """A producer that takes no batch any more refuses the call, which is not in doubt, and the next has another one."""
-    await asyncio.wait_for(_confirmed(bench, b"first"), 5)
+    await asyncio.wait_for(confirmed(bench, b"first"), 5)
     bench.producers[0].refusal = ProducerBroken("its sender has died")
     assert await raised(bench.append(b"refused")) is ProducerBroken
-    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+    await asyncio.wait_for(confirmed(bench, b"after"), 5)
     assert len(bench.producers) == 2
-
-
-async def _confirmed(bench: Bench, key: bytes) -> None:
-    call, before = bench.append(key), len(bench.sent)
-    (await bench.handed_over(before + 1))[-1].confirm()
-    await call
 
 
 @pytest.mark.parametrize(
@@ -258,7 +276,7 @@ async def test_what_is_in_doubt_is_held_until_it_is_known(bench: Bench) -> None:
         await bench.log.append([entry(b"refused")])
     bench.sent[0].confirm()
     await asyncio.sleep(0.01)
-    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+    await asyncio.wait_for(confirmed(bench, b"after"), 5)
 
 
 async def test_a_call_cancelled_before_it_is_handed_over_is_left_out(bench: Bench) -> None:
@@ -289,9 +307,9 @@ async def test_a_call_cancelled_at_the_last_moment_is_left_out(bench: Bench) -> 
     assert bench.sent[1].keys == [b"other"]
 
 
-async def test_a_cluster_out_of_reach_refuses_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cluster_out_of_reach_refuses_at_once(bench: Bench) -> None:
     """While no producer can start calls are refused with the reason, one attempt serves many, and it recovers."""
-    monkeypatch.setattr("ingest.log.kafka.producers.RETRY_SECONDS", 0.1)
+    bench.log._producers._retries = Backoff(0.1, longest=0.1)
     bench.refusal = LogUnavailable("no broker could be used")
     calls = [bench.append(b"%d" % number) for number in range(5)]
     for call in calls:
@@ -302,21 +320,7 @@ async def test_a_cluster_out_of_reach_refuses_at_once(bench: Bench, monkeypatch:
     assert len(bench.producers) == 1
     bench.refusal = None
     await asyncio.sleep(0.1)
-    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
-
-
-async def test_a_missing_topic_is_refused(bench: Bench) -> None:
-    """An entry whose topic is not there is refused with the command that makes it, and so is all beside it."""
-    with pytest.raises(LogUnavailable, match=r"topic tidegate\.nowhere\.v1 is not there.*tidegate topics apply"):
-        await bench.log.append([entry(b"key"), entry(b"key", topic="tidegate.nowhere.v1")])
-    assert bench.sent == []
-
-
-async def test_missing_topics_are_named(bench: Bench) -> None:
-    """Whoever asks whether topics are there is told of those that are missing, and of none that is."""
-    await bench.log.require([TOPIC, TWO])
-    with pytest.raises(LogUnavailable, match=r"topics tidegate\.a, tidegate\.b, tidegate\.c and 1 more are not there"):
-        await bench.log.require([TOPIC, *(f"tidegate.{name}" for name in "dcba")])
+    await asyncio.wait_for(confirmed(bench, b"after"), 5)
 
 
 async def test_close_answers_those_that_wait(bench: Bench) -> None:
@@ -343,7 +347,7 @@ async def test_close_does_not_wait_for_what_is_in_doubt(bench: Bench) -> None:
 
 async def test_a_fault_of_ours_in_a_start_is_raised_and_it_goes_on(bench: Bench) -> None:
     """An error that nobody expected while a producer starts is raised in whoever waits, and the next one succeeds."""
-    await _confirmed(bench, b"first")
+    await confirmed(bench, b"first")
     bench.refusal = ZeroDivisionError()
     call = bench.append(b"lost")
     (await bench.handed_over(2))[1].fail(InDoubt("out of order"))
@@ -351,17 +355,17 @@ async def test_a_fault_of_ours_in_a_start_is_raised_and_it_goes_on(bench: Bench)
     with pytest.raises(ZeroDivisionError):
         await bench.append(b"waiting")
     bench.refusal = None
-    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+    await asyncio.wait_for(confirmed(bench, b"after"), 5)
 
 
 async def test_a_fault_of_ours_is_raised_and_it_goes_on(bench: Bench) -> None:
     """An error that nobody expected is raised in the callers of its batch, and the next append succeeds."""
-    await _confirmed(bench, b"first")
+    await confirmed(bench, b"first")
     call = bench.append(b"faulty")
     (await bench.handed_over(2))[1].fail(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         await call
-    await asyncio.wait_for(_confirmed(bench, b"after"), 5)
+    await asyncio.wait_for(confirmed(bench, b"after"), 5)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ async def test_a_batch_confirmed_in_the_moment_of_the_stop(monkeypatch: pytest.M
     """A batch that was confirmed as the patience ended stays so, the others are in doubt, and the producer is ended."""
     ended = []
 
-    async def end(producer: AiokafkaProducer) -> None:
+    async def end(producer: AiokafkaProducer, *, seconds: float) -> None:
+        del seconds
         ended.append(producer)
 
     monkeypatch.setattr(AiokafkaProducer, "_end", end)

@@ -2,16 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from io import BytesIO
+from typing import Any
 
 import pytest
 import uvloop
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.metadata import MetadataResponse_v5
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from confluent_kafka import Producer, TopicPartition
 
 from ingest.log import LogDamaged, LogUnavailable
 from ingest.log.kafka import reader as kafka_reader
+from ingest.log.kafka.client import all_topics, learn_topics
 from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog, KafkaLogReader
 from ingest.log.kafka.records import fetched
+from ingest.log.kafka.topic_names import TopicNamesResponse_v5
 from ingest.log.partition_stats import PartitionStats
 from ingest.report import Entry, Extent, Partition
 from ingest.topics.wanted import PROBE_TOPIC
@@ -20,6 +26,7 @@ from tests.kafka_on_demand import admin_client, make_topics
 from tests.real_kafka import mock_cluster
 
 PARTITION = Partition(TOPIC, 0)
+LATER = "tidegate.managed.route_window.v2"
 SECONDS = 30
 
 
@@ -107,6 +114,37 @@ class TestOnABroker:
         await log.append([entry(b"ours")])
         assert list(await log.partitions()) == [PARTITION]
 
+    async def test_a_topic_made_since_is_seen_at_once(
+        self, log: KafkaLog, kafka_bootstrap: str, topic_prefix: str
+    ) -> None:
+        """What was acknowledged before a call is among its partitions, though its topic was made after the last one."""
+        await log.append([entry(b"before")])
+        reader = KafkaLogReader(KafkaConnection(kafka_bootstrap), topic_prefix=topic_prefix)
+        try:
+            assert list(await reader.partitions()) == [PARTITION]
+            make_topics(kafka_bootstrap, [topic_prefix + LATER], partitions=3)
+            (position,) = await log.append([Entry(LATER, b"key", b"value", 0)])
+            assert list(await reader.partitions()) == [PARTITION, position.partition]
+        finally:
+            await reader.close()
+
+    async def test_others_topics_are_not_asked_about(
+        self, log: KafkaLog, kafka_bootstrap: str, topic_prefix: str
+    ) -> None:
+        """Whatever a reader is asked, it goes on with metadata of our topics alone, and of topics that are there."""
+        make_topics(kafka_bootstrap, [f"{topic_prefix}somebody.else"])
+        await log.append([entry(b"ours")])
+        reader = log._reader
+        assert isinstance(reader, KafkaLogReader)
+        client = await reader._connected()
+        assert client.cluster.topics() == set()
+        assert [stored.entry.key for stored in await log.read(PARTITION, after=-1, limit=9)] == [b"ours"]
+        assert client.cluster.topics() == {topic_prefix + TOPIC}
+        assert list(await log.partitions()) == [PARTITION]
+        assert list(await log.partitions_of(TOPIC)) == [PARTITION]
+        await learn_topics(client)
+        assert client.cluster.topics() == {topic_prefix + TOPIC}
+
     async def test_what_a_person_looks_at(self, log: KafkaLog, kafka_bootstrap: str, topic_prefix: str) -> None:
         """A partition is counted from end to end, and its newest entries are found from where it begins now."""
         await log.append(numbered(10))
@@ -157,11 +195,28 @@ async def test_no_topic_is_made_by_asking_for_it() -> None:
             reader = log._reader
             assert isinstance(reader, KafkaLogReader)
             client = await reader._connected()
-            assert (await client.fetch_all_metadata()).topics() == set()
-            await client._wait_on_metadata("named")
-            assert (await client.fetch_all_metadata()).topics() == {"named"}, "these brokers make no topics"
+            assert await all_topics(client) == set()
+            client.add_topic("ours")
+            await learn_topics(client)
+            assert await all_topics(client) == set()
+            theirs = AIOKafkaClient(bootstrap_servers=bootstrap)
+            await theirs.bootstrap()
+            await theirs._wait_on_metadata("theirs")
+            await theirs.close()
+            assert await all_topics(client) == {"theirs"}, "these brokers make no topics"
         finally:
             await log.close()
+
+
+def test_names_are_read_behind_partitions() -> None:
+    """The names of topics are those that aiokafka reads, however many partitions and replicas stand between them."""
+    brokers = [(node, "broker", 9092, None) for node in (1, 2, 3)]
+    partitions = [(0, number, 1, [1, 2, 3], [1, 2][:number], [3] * number) for number in range(4)]
+    topics = [(0, f"topic.{number}", False, partitions[:number]) for number in range(5)]
+    answer = BytesIO(MetadataResponse_v5(0, brokers, "cluster", 1, topics).encode())
+    names: Any = TopicNamesResponse_v5.decode(answer)
+    assert [topic for _, topic, *_ in names.topics] == [name for _, name, *_ in topics]
+    assert answer.read() == b"", "something is left"
 
 
 async def test_a_cluster_that_is_not_there() -> None:

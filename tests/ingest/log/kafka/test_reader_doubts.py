@@ -17,6 +17,7 @@ from ingest.schema_topic import stored_schemas
 from tests.ingest.log.kafka.client_stand_in import Shown, StandInClient, reader_of
 from tests.ingest.log.kafka.stream import TOPIC
 
+BYOD = "tidegate.byod.route_window.v1"
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 THERE = [TopicPartition(TOPIC, number) for number in (0, 1)]
 SCHEMAS = TopicPartition(SCHEMAS_TOPIC, 0)
@@ -83,6 +84,47 @@ async def test_a_stale_answer_is_none(
     client.shows = dict(stale)
     client.then = lambda: client.asked.count("metadata") > 2 and client.shows.update(cluster(3, 5).shows)
     assert await question(reader) == answer
+
+
+async def test_a_topic_made_since_is_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the partitions hears of a topic that others made since the last call, and follows ours alone."""
+    client = cluster(3)
+    client.shows[TopicPartition("somebody.else", 0)] = Shown(1)
+    reader = reader_of(monkeypatch, client)
+    assert list(await reader.partitions()) == [ZERO]
+    client.shows |= {TopicPartition(BYOD, 0): Shown(1)}
+    assert list(await reader.partitions()) == [Partition(BYOD, 0), ZERO]
+    assert client.named == {BYOD, TOPIC}
+
+
+async def test_a_reader_closed_while_it_connects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that is closed before its connection is there refuses the call that waits for it, and ends it."""
+    client, go_on, connecting = cluster(3), asyncio.Event(), asyncio.Event()
+    reader = reader_of(monkeypatch)
+
+    async def connected(_: KafkaConnection) -> StandInClient:
+        connecting.set()
+        await go_on.wait()
+        return client
+
+    monkeypatch.setattr(kafka_reader, "connected_client", connected)
+    call = asyncio.create_task(reader.partitions())
+    await connecting.wait()
+    await reader.close()
+    go_on.set()
+    with pytest.raises(LogUnavailable, match="is closed"):
+        await call
+    assert client.ended
+
+
+async def test_a_list_from_a_broker_that_lags_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a new connection, all topics are listed again until those that were seen are among them."""
+    client, other = cluster(3), cluster()
+    reader = reader_of(monkeypatch, client, other)
+    await reader.partitions()
+    await reader._disconnect(reader._client)
+    other.then = lambda: other.asked.count("topics") > 1 and other.shows.update(client.shows)
+    assert list(await reader.partitions()) == [ZERO]
 
 
 async def test_another_log_is_believed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +202,7 @@ async def test_the_next_connection_is_used(monkeypatch: pytest.MonkeyPatch) -> N
     ended, newer = cluster(3), cluster(3)
     reader = reader_of(monkeypatch, ended, newer)
     await reader.extent(ZERO)
+    ended.asked.clear()
     failing = asyncio.Event()
 
     async def fails(client: Any) -> str:

@@ -127,7 +127,7 @@ async def test_a_certificate_of_somebody_else_is_not_accepted(secured: Cluster, 
 
 @held_against(scram_over_tls=ACLS)
 async def test_acls_decide_who_may_write(secured: Cluster) -> None:
-    """A user is refused, and never in doubt, until the ACLs let it write: anything at all, and then this topic."""
+    """A user is refused, and never in doubt, until the ACLs let it write, and must be allowed to see the settings."""
     _allow(secured, "gate", TOPIC, AclOperation.DESCRIBE, AclOperation.READ)
     log = KafkaLog(secured.connection("gate"), limits=LIMITS)
     try:
@@ -137,6 +137,8 @@ async def test_acls_decide_who_may_write(secured: Cluster) -> None:
         await _refused(log, "this user may not write to it")
         _allow(secured, "gate", TOPIC, AclOperation.WRITE)
         await stored(log, b"allowed")
+        with pytest.raises(LogUnavailable, match=f"the settings of {TOPIC} cannot be read: this user may not"):
+            await log.require([TOPIC])
         found = await log.read(Partition(TOPIC, 0), after=-1, limit=100)
         assert {b"allowed"} == {one.entry.key for one in found} & {b"allowed", b"refused"}
     finally:
