@@ -79,7 +79,7 @@ constraints: ## resolve the newest versions that pyproject.toml allows and write
 .PHONY: clean
 clean: ## remove .venv, caches and built files
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find schemas ingest aggregators tidegate load tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find schemas ingest aggregators reporter tidegate load tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
 help: ## this list

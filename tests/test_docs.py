@@ -26,7 +26,7 @@ PLACEHOLDER = re.compile(r"<[a-z _-]+>")
 ELLIPSIS = re.compile(r"(…|\.\.\.)")
 
 FILE_NAMED = re.compile(
-    r"(?<![\w/])(?:docs|schemas|ingest|tidegate|load|tests|deploy)(?:/[\w.-]+)+\.(?:md|py|toml|avsc|sql)"
+    r"(?<![\w/])(?:docs|schemas|ingest|aggregators|reporter|tidegate|load|tests|deploy)(?:/[\w.-]+)+\.(?:md|py|toml|avsc|sql)"
 )
 DOCUMENT_NAMED = re.compile(r"\bdocs/[\w/-]+\.md\b")
 TARGET = re.compile(r"^(?P<name>[a-z][a-z-]*):", re.MULTILINE)
