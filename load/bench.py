@@ -1,4 +1,4 @@
-"""`python -m load.bench`: what a report costs the gate and the follower, and what an answer costs, in one run."""
+"""`python -m load.bench`: what reports, answers and a device's tasks cost, in one run."""
 
 import json
 import signal
@@ -12,7 +12,8 @@ from types import FrameType
 
 import click
 
-from load.agent_part import AGENT_FULL, AGENT_QUICK, AgentSize, measure_agent
+from load.agent.figures import AGENT_FULL, AGENT_QUICK, AgentSize
+from load.agent_part import measure_agent
 from load.answers_part import ANSWERS_FULL, ANSWERS_QUICK, AnswersSize, measure_answers
 from load.broker import BrokerFailedError, NoBroker
 from load.children import ChildFailedError
@@ -86,12 +87,7 @@ class Bench:
     def agent(self) -> Part:
         """The device's library, beside one span for each task."""
         return measure_agent(
-            self.sizes.agent,
-            seed=self.seed,
-            trace=self.trace,
-            cores=self.cores,
-            folder=self.folder / "agent",
-            progress=_say,
+            self.sizes.agent, seed=self.seed, trace=self.trace, cores=self.cores, folder=self.folder, progress=_say
         )
 
 
@@ -129,7 +125,7 @@ PARTS: Mapping[str, Callable[[Bench], Part]] = {
 @click.option(
     "--trace",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="A trace of requests as CSV, for the part `agent` (docs/demo.md says which).  [default: a synthetic one]",
+    help="A trace of requests as CSV, for the part `agent` (README.md names one).  [default: a synthetic one]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 def main(  # the options of the command
@@ -140,7 +136,7 @@ def main(  # the options of the command
     trace: Path | None,
     as_json: bool,  # noqa: FBT001  # a flag of the command
 ) -> None:
-    """Measure what reports and answers cost, and judge it.
+    """Measure what reports, answers and a device's tasks cost, and judge it.
 
     \b
     gate      CPU per report of the gate, beside a bare application and the
@@ -151,7 +147,7 @@ def main(  # the options of the command
               one and ten times the cells; about three minutes
     kafka     gate and follower on a Kafka that it starts itself, each beside
                the embedded log; needs Java 17 and Maven; about three minutes
-     agent     what the device's library costs an application, and bytes and
+    agent     what the device's library costs an application, and bytes and
                CPU to learn the same answers by one OpenTelemetry span for
                each task; about three minutes
 

@@ -108,6 +108,7 @@ def _written(value: bytes) -> Iterator[tuple[str, bytes]]:
     yield "lower case", value.lower()
     yield "upper case", value.upper()
     yield "backslash escapes", repr(value)[2:-1].encode()
+    yield "reversed", value[::-1]
     yield from _hexadecimal("hex", value)
     yield from _base64("base64", value)
     yield from _percent(value)

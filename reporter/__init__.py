@@ -27,8 +27,9 @@ violation = _ours.violation
 consent = _ours.consent
 flush = _ours.flush
 status = _ours.status
+close = _ours.close
 
 __all__ = [
-    "Reporter", "capability_probe", "configure", "consent", "flush", "health", "inventory", "offline_queue",
+    "Reporter", "capability_probe", "close", "configure", "consent", "flush", "health", "inventory", "offline_queue",
     "path_probe", "session", "status", "sync", "take", "task", "violation",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """What a coarsening does to one value, on the device: what `ingest/coarsen.py` does at the gate, and with one result.
 
 Each is idempotent, so the gate's own pass changes nothing more. `known` alone cannot be done here, for the names of the
-operator's manifest are not published: such a name goes out as it is, unless no manifest could have it.
+operator's manifest are not published: such a name goes out as it is, unless no manifest could have it (`COULD_BE`).
 `tests/contract/test_device_strip.py` holds both sides against each other.
 """
 
@@ -16,8 +16,11 @@ from reporter.reports import OTHER
 
 MS_PER_HOUR = 3_600_000
 
-LONGEST_NAME = 145
-"""Characters; the longest name that a manifest can have is a digest: 16 of algorithm, a colon, 128 digits."""
+LONGEST_NAME = 64
+NAME = re.compile(r"[!-+\--~]+(?: [!-+\--~]+)*")
+DIGEST = re.compile(r"[a-z0-9]{2,16}:[0-9a-f]{8,128}")
+"""What a manifest can have: printable ASCII with single blanks inside and no comma; the digest of a file. Whatever an
+application took for a name that is none, a path or a line of a log, is not written down to be taken off later."""
 
 NUMBER = r"[0-9]{1,6}"
 SUFFIX = r"(?:[-+ ].*)?"
@@ -93,9 +96,33 @@ def allowed(names: frozenset[str]) -> Callable[[str], str]:
     return coarsen
 
 
-def known(name: str) -> str:
-    """Names stay, for only the gate can tell; but one that is longer than any manifest's is `other` already."""
-    return name if len(name) <= LONGEST_NAME else OTHER
+def known(of: str) -> Callable[[str], str]:
+    """Names stay, for only the gate can tell; but one that no manifest could have is `other` already."""
+    possible = COULD_BE.get(of, _is_either)
+
+    def coarsen(name: str) -> str:
+        return name if possible(name) else OTHER
+
+    return coarsen
+
+
+def _is_name(name: str) -> bool:
+    return len(name) <= LONGEST_NAME and NAME.fullmatch(name) is not None
+
+
+def _is_digest(name: str) -> bool:
+    return DIGEST.fullmatch(name) is not None
+
+
+def _is_either(name: str) -> bool:
+    return _is_name(name) or _is_digest(name)
+
+
+COULD_BE: Mapping[str, Callable[[str], bool]] = {
+    **dict.fromkeys(("model", "model_version", "region", "site", "mirror"), _is_name),
+    "digest": _is_digest,
+}
+"""Whether a manifest could have such a name, by the kind of name. Of a kind of a later gate either form is possible."""
 
 
 def coarsening(described: Mapping[str, Any]) -> Coarsening | None:
@@ -141,6 +168,6 @@ KINDS: Mapping[str, tuple[frozenset[str], Callable[[Mapping[str, Any]], Callable
         lambda described: address(ipv4=_whole(described, "ipv4", 0, 32), ipv6=_whole(described, "ipv6", 0, 128)),
     ),
     "allowed": (NAMES, lambda described: allowed(frozenset(_list_of(str, described, "allowed")))),
-    "known": (NAMES, lambda _: known),
+    "known": (NAMES, lambda described: known(str(described.get("of")))),
 }
 """Kind -> the Avro types that it works on, and how it is made from what a policy says of it."""

@@ -28,31 +28,44 @@ class MoreSettings(TypedDict, total=False):
 
 
 class Source:
-    """The settings as they are now; `in_memory` stands for a file that cannot be written."""
+    """The settings as they are now; `in_memory` stands for a file that cannot be written.
+
+    A consent that was withdrawn is withdrawn whatever the file says, until that could be written there.
+    """
 
     def __init__(self, path: Path, in_memory: Settings | None = None) -> None:
         self._path = path
         self._read: Callable[[], Settings | None] = SettingsFile(path)
         self._in_memory = in_memory
+        self._withdrawn: frozenset[str] = frozenset()
 
     def __call__(self) -> Settings | None:
         """Raises `BadSettings` and OSError."""
+        settings = self._found()
+        if settings is None or not self._withdrawn & settings.consents:
+            return settings
+        return self._written(replace(settings, consents=settings.consents - self._withdrawn))
+
+    def _found(self) -> Settings | None:
         return self._read() or self._in_memory
 
-    def consent(self, purpose: str, *, given: bool) -> None:
-        """A person's answer, on disk when this returns; raises `BadSettings` and OSError."""
-        if purpose not in PURPOSES:
-            raise BadSettings(f"consents: there are {', '.join(PURPOSES)}")
-        settings = self()
-        if settings is None:
-            return
-        changed = replace(settings, consents=settings.consents - {purpose} | ({purpose} if given else set()))
-        if changed == settings:
-            return
+    def _written(self, changed: Settings) -> Settings:
+        """The settings, on disk if they can be written now."""
         if self._in_memory is not None:
             self._in_memory = changed
         with suppress(OSError):
             write(self._path, changed)
+            self._withdrawn = frozenset()
+        return changed
+
+    def consent(self, purpose: str, *, given: bool) -> None:
+        """A person's answer, on disk when this returns if that can be written; raises `BadSettings` and OSError."""
+        if purpose not in PURPOSES:
+            raise BadSettings(f"consents: there are {', '.join(PURPOSES)}")
+        self._withdrawn = self._withdrawn - {purpose} if given else self._withdrawn | {purpose}
+        settings = self()
+        if settings is not None and given and purpose not in settings.consents:
+            self._written(replace(settings, consents=settings.consents | {purpose}))
 
 
 def found(directory: Directory) -> Source | None:

@@ -1,12 +1,17 @@
 """The one directory that a device's reporter writes to: readable by its owner alone, every file name in one place."""
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from reporter.state import BadSettings
 
 VARIABLE = "TIDEGATE_REPORTER_DIR"
 OURS_ALONE = 0o700
+ADMINISTRATOR = 0
 
 
 class Directory:
@@ -17,13 +22,22 @@ class Directory:
 
     @classmethod
     def usual(cls, environment: Mapping[str, str] = os.environ) -> "Directory":
-        """The directory that the environment names, else the platform's place for the state of an application."""
+        """The directory that the environment names, else the platform's place for the state of an application.
+
+        Raises `BadSettings` where there is neither.
+        """
         named = environment.get(VARIABLE)
         return cls(Path(named) if named else _platforms(environment) / "tidegate")
 
     def make(self) -> None:
-        """Make the directory, and take from all others what rights they had on it; raises OSError."""
-        self.path.mkdir(mode=OURS_ALONE, parents=True, exist_ok=True)
+        """Make the directory, and take from all others what rights they had on it; raises OSError.
+
+        One that is somebody else's is not used: its owner could read what is in it, and put other settings there.
+        """
+        for missing in reversed([path for path in (self.path, *self.path.parents) if not path.exists()]):
+            # One by one: `parents=True` would make those above as the umask says.
+            missing.mkdir(mode=OURS_ALONE, exist_ok=True)
+        _must_be_ours(self.path)
         if self.path.stat().st_mode & 0o077:
             self.path.chmod(OURS_ALONE)
 
@@ -63,9 +77,34 @@ class Directory:
         return self.path / "agent.sock"
 
 
+def _must_be_ours(path: Path) -> None:
+    """The directory, and a link that leads there; a link may be the administrator's as well."""
+    ours = os.geteuid()
+    if path.stat().st_uid != ours or path.lstat().st_uid not in (ours, ADMINISTRATOR):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def _platforms(environment: Mapping[str, str]) -> Path:
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
+        return _home() / "Library" / "Application Support"
     state = environment.get("XDG_STATE_HOME", "")
     # The XDG specification: a path that is not absolute is to be ignored.
-    return Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return Path(state) if Path(state).is_absolute() else _home() / ".local" / "state"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and a user without an entry, as in a container
+        raise BadSettings(f"directory: there is no home; {VARIABLE} may name one") from None
+
+
+def given(path: Any) -> Path:
+    """A path as an application gives it; raises `BadSettings`."""
+    try:
+        encoded = os.fsencode(path)
+    except (TypeError, ValueError):  # may carry it
+        encoded = b"\0"
+    if not encoded or b"\0" in encoded:
+        raise BadSettings("directory: must be a path")
+    return Path(os.fsdecode(encoded))

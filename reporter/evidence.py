@@ -21,6 +21,7 @@ from typing import NamedTuple
 from reporter.clock import Clock
 from reporter.forking import FORKING
 from reporter.queue.file import meaning
+from reporter.queue.patience import PATIENCE
 from reporter.queue.unavailable import Unavailable
 
 DIMENSIONS = (
@@ -33,7 +34,6 @@ MOST_ROWS = 50_000
 """4 MiB. A busy person's hour has a few dozen combinations, so that the days run out first."""
 
 VERSION = 1
-BUSY_SECONDS = 5.0
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 24 * MS_PER_HOUR
 
@@ -139,9 +139,12 @@ class Evidence:
             with suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         uri = f"{self._path.absolute().as_uri()}?mode=rw"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, timeout=PATIENCE.seconds(), check_same_thread=False
+        )
         try:
             connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")
             version: int = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise Unavailable("newer")

@@ -28,6 +28,17 @@ class Forking:
         with self._lock:
             yield
 
+    @contextmanager
+    def held_within(self, seconds: float) -> Iterator[bool]:
+        """As `held`, for whoever cannot wait for longer than that; gives whether it is held."""
+        lock = self._lock
+        is_held = lock.acquire(timeout=max(seconds, 0.0))
+        try:
+            yield is_held
+        finally:
+            if is_held:
+                lock.release()
+
     def before(self) -> None:
         """The process is about to fork."""
         self._waited = self._lock.acquire(timeout=MOST_SECONDS)

@@ -6,24 +6,26 @@
 
 * What it is told is what `settings.json` of the directory says from then on, for every process of the device; without
   being told anything it goes by what stands there, and without such a file it does nothing.
-* No public call raises, reads a file or waits, but for `configure`, `consent`, `flush`, `status` and `close`.
+* No public call raises. None reads a file or waits, but for `configure`, `consent`, `flush`, `status` and `close`, and
+  for the first one of all where nothing was configured, which looks for `settings.json`.
 * After a fork the child begins anew, with nothing of what its parent observed.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Lock
+from threading import TIMEOUT_MAX, RLock
 from typing import Any, Never, Unpack
 from weakref import WeakSet
 
 from reporter import configuring
 from reporter.clock import Clock, SystemClock
-from reporter.directory import Directory
+from reporter.directory import Directory, given
 from reporter.observing import unobserved
 from reporter.observing.inbox import Inbox
 from reporter.observing.notes import note_of
 from reporter.observing.observation import (
+    NOTED,
     EndedTask,
     ManifestAge,
     Note,
@@ -53,10 +55,13 @@ from reporter.windows.inventory_window import ModelFile
 from reporter.windows.path_window import PathProbe
 from reporter.windows.sync_window import Sync
 from reporter.windows.task import Task
+from reporter.windows.vocabulary import text
 from reporter.work import Work
 from reporter.worker import EXIT_SECONDS, Worker
 
 NOT_ASKED, OFF, ON = "not_asked", "off", "on"
+
+NOTES = frozenset(NOTED.values())
 
 
 def _no_status() -> dict[str, Any]:
@@ -70,7 +75,9 @@ def _no_session() -> Session:
 class Reporter:
     """Everything that one application reports, from all of its threads.
 
-    `parts` is for those who bring their own queue and sender, `clock` for those who bring their own time.
+    `exit_seconds` is how long the end of the process may be held up by a gate or a disk that does not answer, a second
+    at least; what is not sent by then is sent by the next process. `parts` is for those who bring their own
+    queue and sender, `clock` for those who bring their own time.
     """
 
     def __init__(
@@ -81,13 +88,16 @@ class Reporter:
         directory: str | Path | None = None,
         clock: Clock | None = None,
         parts: MakesParts = usual_parts,
+        exit_seconds: float | None = None,
         **settings: Unpack[configuring.MoreSettings],
     ) -> None:
         self.survival = Survival(self._turn_off)
         self._clock = clock or SystemClock()
         self._make_parts = parts
         self._path = directory
-        self._lock = Lock()
+        self._exit_seconds = exit_seconds
+        # The same thread may come again, below a signal handler.
+        self._lock = RLock()
         self._inbox: Inbox | None = None
         self._worker: Worker | None = None
         self._work: Work | None = None
@@ -105,16 +115,22 @@ class Reporter:
         token: str | None = None,
         *,
         directory: str | Path | None = None,
+        exit_seconds: float | None = None,
         **settings: Unpack[configuring.MoreSettings],
     ) -> None:
-        """Write what is given into `settings.json`, and report from now on; `status` says if that cannot be done."""
-        self._stop()
-        self._path = directory or self._path
-        try:
-            self._settings = configuring.configured(self._directory, endpoint, token, settings)
-            self._turn_on()
-        except (BadSettings, OSError) as error:
-            self._why = configuring.why(error)
+        """Write what is given into `settings.json`, and report from now on; `status` says if that cannot be done.
+
+        `exit_seconds` is as for `Reporter`, and holds for this process alone.
+        """
+        with self._lock:
+            self._stop()
+            self._path = directory or self._path
+            self._exit_seconds = self._exit_seconds if exit_seconds is None else exit_seconds
+            try:
+                self._settings = configuring.configured(self._directory, endpoint, token, settings)
+                self._turn_on()
+            except (BadSettings, OSError) as error:
+                self._why = configuring.why(error)
 
     def task(  # noqa: PLR0913  # all that is known of a task before it runs
         self,
@@ -210,33 +226,47 @@ class Reporter:
     @guarded(nothing)
     def note(self, what: Noted) -> None:
         """Something other than a task, as `reporter.observing.observation` has it."""
-        if self._taking() is not None:
+        if type(what) not in NOTES:
+            self.survival.misused["note"] += 1
+        elif self._taking() is not None:
             self._put(Note(self._clock.now_ms(), what))
 
     @guarded(nothing)
     def observe(self, observation: Observation) -> None:
         """Something that another process of this device observed (`reporter.observing.handing_over`)."""
-        if self._taking() is not None:
+        if type(observation) not in (EndedTask, Note):
+            self.survival.misused["observe"] += 1
+        elif self._taking() is not None:
             self._put(observation)
 
     @guarded(nothing)
     def consent(self, purpose: str, given: bool) -> None:  # noqa: FBT001  # it is what a person answered
-        """A person agreed to a purpose, or withdrew; then what rests on it is deleted before this returns."""
-        if purpose not in PURPOSES:
+        """A person agreed to a purpose, or withdrew; then what rests on it is deleted before this returns.
+
+        Nothing but `True` is an agreement. A withdrawal holds after `close`, too.
+        """
+        known = text(purpose)
+        if known not in PURPOSES or type(given) is not bool:
             self.survival.misused["consent"] += 1
-        elif self._taking() is not None and self._work is not None and self._settings is not None:
-            self._settings.consent(purpose, given=given)
-            self._work.had(purpose)
-            self._work.follow_settings()
+        self._taking()
+        if known in PURPOSES and self._settings is not None and self._work is not None:
+            self._settings.consent(known, given=given is True)
+            self._work.answered(known)
 
     @guarded(bool)
     def flush(self, timeout: float = 10.0) -> bool:
         """Close every window now and send what can be sent; whether that was everything, within so many seconds."""
-        return self._worker.flush(timeout) if self._taking() is not None and self._worker is not None else False
+        if self._taking() is None or self._worker is None:
+            return False
+        return self._worker.flush(seconds_of(timeout))
 
     @guarded(_no_status)
     def status(self) -> dict[str, Any]:
-        """What there is to know of it, without a value of any task."""
+        """What there is to know of it, without a value of any task: `state` is on or off, and `why` it is off.
+
+        `errors` are this library's own, by module and kind; `misused` is what was said wrongly, by call. While it is
+        on there is more: docs/reporter.md.
+        """
         self._taking()
         said: dict[str, Any] = {"state": self._state, "why": self._why}
         said |= {"errors": dict(self.survival.errors), "misused": dict(self.survival.misused)}
@@ -248,7 +278,7 @@ class Reporter:
         worker, self._inbox = self._worker, None
         self._state, self._why = OFF, "closed"
         if worker is not None:
-            worker.close(timeout)
+            worker.close(seconds_of(timeout))
 
     @guarded(nothing)
     def start(self) -> None:
@@ -256,11 +286,12 @@ class Reporter:
         if self._taking() is not None and self._worker is not None:
             self._worker.wake()
 
+    @guarded(nothing)
     def begin_anew(self) -> None:
         """After a fork, in the child: tasks that the parent began are the parent's."""
-        self._lock = Lock()
+        self._lock = RLock()
         if self._worker is not None and self._work is not None:
-            self._worker.stop()
+            self._worker.abandon()
             self._work.abandon()
             if self._inbox is not None:
                 self._turn_on()
@@ -292,13 +323,13 @@ class Reporter:
 
     @property
     def _directory(self) -> Directory:
-        return Directory.usual() if self._path is None else Directory(Path(self._path))
+        return Directory.usual() if self._path is None else Directory(given(self._path))
 
     def _turn_on(self) -> None:
         if self._settings is None:
             return
         work = Work(self._directory, self._settings, self._clock, self.survival, self._make_parts)
-        worker = Worker(work, self.survival)
+        worker = Worker(work, self.survival, seconds_of(self._exit_seconds))
         inbox = worker.inbox = Inbox(self._clock, self.survival, wake=worker.wake, add_up=work.add)
         self._work, self._worker, self._inbox = work, worker, inbox
         self._state, self._why = ON, None
@@ -316,6 +347,7 @@ class Reporter:
             self._worker.close(0.0)
         self._inbox = None
         self._state, self._why = OFF, "not configured"
+        self.survival.begin_anew()
 
     def _put(self, observation: Observation) -> None:
         if self._inbox is not None:
@@ -327,6 +359,14 @@ class Reporter:
             if unknown:
                 self.survival.misused[kind.__name__] += unknown
             self._put(Note(self._clock.now_ms(), what))
+
+
+def seconds_of(said: Any) -> float:
+    """Seconds to wait for, as an application said them; as many as usual for what is no number."""
+    try:
+        return min(max(0.0, float(said)), TIMEOUT_MAX / 2)  # in this order NaN is 0
+    except Exception:  # noqa: BLE001  # an object of an application may raise what it likes
+        return EXIT_SECONDS
 
 
 EVERY: WeakSet[Reporter] = WeakSet()

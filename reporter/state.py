@@ -9,7 +9,9 @@
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ ON_TIER_CHANGE = ("keep", "discard")
 
 ENVIRONMENT = "environment"
 """The `proxy` setting that says: the one that HTTPS_PROXY names. Without it that variable is not looked at."""
+
+DRAFT_SECONDS = 60.0
+"""Writing takes milliseconds: a draft of that age was left by a process that was killed."""
 
 MAX_BYTES = 1 << 16
 LONGEST_TEXT = 1024
@@ -118,7 +123,8 @@ def read(path: Path) -> Settings:
 
 def write(path: Path, settings: Settings) -> None:
     """Put the settings in the place of those before, on disk when this returns; raises OSError."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    remove_drafts(path)
+    draft = path.with_name(f"{_drafts(path)}{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -130,6 +136,19 @@ def write(path: Path, settings: Settings) -> None:
         draft.unlink(missing_ok=True)
         raise
     _sync(path.parent)
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what processes that were killed while they wrote have left: it holds a token, and maybe names."""
+    with suppress(OSError):
+        for draft in path.parent.glob(f"{_drafts(path)}*"):
+            if draft.stat().st_mtime < time.time() - DRAFT_SECONDS:
+                draft.unlink(missing_ok=True)
+
+
+def _drafts(path: Path) -> str:
+    """How the names of drafts begin."""
+    return f".{path.name}."
 
 
 class SettingsFile:

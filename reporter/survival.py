@@ -2,6 +2,7 @@
 
 * No public call raises. What it was asked for wrongly, with a name that it does not know for instance, is counted as
   `misused` by the name of the call, and the rest of the call is done: an application may be newer than this library.
+* An error of a kind that neither the language nor this library has came out of an object of the application: misused.
 * Any other error is one of ours. It is counted by the module in which it was raised and its kind. After
   `MOST_ERRORS` of them the library turns itself off.
 * Errors carry what an application said. None is kept, and none is written anywhere.
@@ -41,16 +42,20 @@ class Survival:
         """Whether so much went wrong that nothing is done any more."""
         return self.errors.total() >= MOST_ERRORS
 
+    def begin_anew(self) -> None:
+        """It was configured anew: as many errors as before are borne again."""
+        self.errors.clear()
+
     def count(self, error: BaseException, call: str = OTHER) -> None:
         """An error of ours; nothing of it but its place and its kind is kept.
 
         Where it came up while a task was told of it is the application's, which said no number for instance.
         """
-        before, place = self.is_over, _place(error)
-        if place.startswith(SAYING):
+        before, place, kind = self.is_over, _place(error), _kind(error)
+        if place.startswith(SAYING) or kind == OTHER:
             self.misused[call] += 1
             return
-        self.errors[f"{place} {_kind(error)}"] += 1
+        self.errors[f"{place} {kind}"] += 1
         if self.is_over and not before:
             self._on_enough()
 

@@ -12,7 +12,7 @@ While nothing can be written, at most `MOST_UNCLOSED` spans are kept in memory; 
 
 from contextlib import suppress
 from dataclasses import asdict
-from threading import Lock, RLock
+from threading import RLock
 from typing import Any
 
 from reporter.clock import Clock
@@ -25,17 +25,23 @@ from reporter.observing.observation import Observation
 from reporter.parts import Hands, MakesParts, Parts, SettingsNow
 from reporter.policy import LEAST
 from reporter.queue.unavailable import Unavailable
-from reporter.state import BadSettings
+from reporter.state import BadSettings, remove_drafts
 from reporter.survival import Survival
 
 MOST_UNCLOSED = 3
 """Some 100 KiB each in a busy time."""
+
+STANDS_STILL_SECONDS = 2.0
+"""Adding up thousands of observations takes less, also on a busy machine: the worker waits for somebody else then."""
 
 LOOK_SECONDS = 5.0
 """How often settings, policy and clock are looked at."""
 
 DISK_SECONDS = 30.0
 """Until it is tried again where nothing can be written."""
+
+SWEEP_SECONDS = 3600.0
+"""How often it is looked whether a process has ended without a word."""
 
 NOT_NOW = (Unavailable, BadSettings, OSError)
 """What may be better later: no disk, no rights, settings that are being mended."""
@@ -53,12 +59,16 @@ class Work:
         self._survival = survival
         self._make = make
         self._lock = RLock()
-        self._adding = Lock()
+        self._adding = RLock()
         self._parts: Parts | None = None
         self._unclosed: list[Span] = []
+        self._given_up = 0
         self._looked_at: float | None = None
         self._consents: frozenset[str] | None = None
         self._step_at: float | None = None
+        self._close_at = self._sweep_at = 0.0
+        self.is_preparing = False
+        """Whether modules are being loaded, for which nobody but this process is waited."""
         self.knows_policy = False
         self.adding_up = AddingUp(LEAST.window_minutes)
         self.trouble: str | None = None
@@ -69,11 +79,13 @@ class Work:
 
     def status(self, inbox: Inbox) -> dict[str, Any]:
         """What there is to know of this process, and of the queue where that can be read."""
-        span, agent = self.adding_up.open_span, self._parts and self._parts.agent
+        agent = self._parts and self._parts.agent
         said: dict[str, Any] = {
             "waiting": len(inbox),
-            "tasks_in_window": 0 if span is None else span.tasks.tasks,
+            "given_up": inbox.given_up,
+            "tasks_in_window": self.adding_up.tasks(),
             "windows_unclosed": len(self._unclosed),
+            "windows_given_up": self._given_up + self.adding_up.given_up,
             "handed_over": agent.handed_over if agent else 0,
             "trouble": self.trouble,
             "queue": None,
@@ -82,9 +94,11 @@ class Work:
             said["queue"] = asdict(self.parts().queue.status())
         return said
 
-    def had(self, purpose: str) -> None:
-        """A consent stood before, as far as anybody knows, so that it is noticed if it does not now."""
+    def answered(self, purpose: str) -> None:
+        """A person answered. The consent stood before, as far as anybody knows, so that it is noticed if not now."""
         self._consents = (self._consents or frozenset()) | {purpose}
+        with suppress(*NOT_NOW):
+            self.follow_settings()
 
     def parts(self) -> Parts:
         """The parts, made when they are first asked for; raises OSError where there is no directory to be had."""
@@ -92,11 +106,17 @@ class Work:
         with FORKING.held(), self._lock:
             if self._parts is None:
                 self._directory.make()
-                self._parts = self._make(self._directory, self._settings, self._clock)
+                self.is_preparing = True
+                try:
+                    self._parts = self._make(self._directory, self._settings, self._clock)
+                finally:
+                    self.is_preparing = False
             return self._parts
 
     def begin(self) -> None:
-        """What is done once, before anything else: windows of processes that were killed are counted as lost."""
+        """What is done before anything else, and now and then: what processes that were killed have left is seen to."""
+        self._sweep_at = self._clock.monotonic() + SWEEP_SECONDS
+        remove_drafts(self._directory.settings)
         with suppress(*NOT_NOW):
             self.parts().queue.sweep()
 
@@ -107,6 +127,8 @@ class Work:
             return
         self._looked_at = now
         self.adding_up.look_at_clock(self._clock.now_ms(), now)
+        if now >= self._sweep_at:
+            self.begin()
         with suppress(*NOT_NOW):
             self.follow_settings()
 
@@ -132,10 +154,12 @@ class Work:
                 if agent is None or not agent.over(observation):
                     self._add(observation)
 
-    def add(self, observation: Observation) -> None:
-        """Counts one observation in this process."""
-        with FORKING.held():
-            self._add(observation)
+    def add(self, observation: Observation) -> bool:
+        """Counts one observation in this process, in the thread of an application; whether that could be done soon."""
+        with FORKING.held_within(STANDS_STILL_SECONDS) as is_held:
+            if is_held:
+                self._add(observation)
+            return is_held
 
     def _add(self, observation: Observation) -> None:
         """An error costs this one and no other."""
@@ -146,7 +170,10 @@ class Work:
 
     def close(self) -> None:
         """Puts spans that are over into the queue, and marks the one that is not."""
-        self._close(self.adding_up.over(self._clock.now_ms()))
+        over = self.adding_up.over(self._clock.now_ms())
+        # What could not be written is made anew each time, which an application would notice before long.
+        if over or not self._unclosed or self._clock.monotonic() >= self._close_at:
+            self._close(over)
         # Nobody closes the span meanwhile: a mark that is made after that would stay, and count as a loss.
         with suppress(*NOT_NOW), FORKING.held(), self._lock:
             span = self.adding_up.open_span
@@ -212,7 +239,8 @@ class Work:
                     del self._unclosed[0]
                 self.trouble = None
             except NOT_NOW as error:
-                self.trouble = error.reason if isinstance(error, Unavailable) else "settings"
+                self.trouble = _trouble(error)
+                self._close_at = self._clock.monotonic() + DISK_SECONDS
                 self._give_up_oldest(self.trouble)
 
     def _close_one(self, span: Span) -> None:
@@ -245,5 +273,12 @@ class Work:
     def _give_up_oldest(self, cause: str) -> None:
         while len(self._unclosed) > MOST_UNCLOSED:
             span = self._unclosed.pop(0)
+            self._given_up += 1
             with suppress(*NOT_NOW):
                 self.parts().queue.give_up(span.name, cause)
+
+
+def _trouble(error: Exception) -> str:
+    if isinstance(error, Unavailable):
+        return error.reason
+    return "settings" if isinstance(error, BadSettings) else "unwritable"

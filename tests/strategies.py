@@ -25,14 +25,14 @@ MANIFEST: Names = {
     "region": frozenset({b"eu-west", b"us-east"}),
     "site": frozenset({b"plant-1"}),
     "model": frozenset({b"small-chat"}),
-    "model_version": frozenset({b"2026.10", "größe".encode()}),
-    "digest": frozenset({b"ab" * 32}),
+    "model_version": frozenset({b"2026.10", b"2026.10 (rc)"}),
+    "digest": frozenset({b"sha256:" + b"ab" * 32}),
     "mirror": frozenset({b"mirror-1"}),
 }
 """What the operator knows in these tests."""
 
 NAMES = sorted(name.decode() for names in MANIFEST.values() for name in names)
-NAMES += ["windows", "MacBook Pro", "other", "1", "1.2", "1.2.3.4-beta", "12.6.1 (x)", "1234567.1", "", "é\0😀"]
+NAMES += ["windows", "MacBook Pro", "other", "1", "1.2", "1.2.3-beta", "12.6.1 (x)", "1234567.1", "", "größe", "é\0😀"]
 
 BORDERS = [0, 1, -1, 63, 64, -64, -65, 8191, 8192, 2**31 - 1, -(2**31)]
 LONG_BORDERS = [*BORDERS, 2**31, 2**62, 2**63 - 1, -(2**63), 3_599_999, 3_600_000]

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ingest import failpoint
 from ingest.log.kafka.connection import BadConnection, KafkaConnection, SaslMechanism, SecurityProtocol
 from ingest.registry.client import Credentials, RegistryClient
+from reporter.directory import VARIABLE as DEVICE_VARIABLE
 from schemas.errors import nearest
 
 S = TypeVar("S", bound="Settings")
@@ -22,7 +23,7 @@ S = TypeVar("S", bound="Settings")
 ENV_PREFIX = "TIDEGATE_"
 CONFIG_VARIABLE = "TIDEGATE_CONFIG"
 OTHER_VARIABLES = frozenset(
-    {CONFIG_VARIABLE, failpoint.VARIABLE, "TIDEGATE_URL", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_FILE"}
+    {CONFIG_VARIABLE, failpoint.VARIABLE, DEVICE_VARIABLE, "TIDEGATE_URL", "TIDEGATE_TOKEN", "TIDEGATE_TOKEN_FILE"}
 )
 """Variables of our prefix that are no settings of the gate."""
 

@@ -1,9 +1,10 @@
-"""`python -m load.agent.days_of_reports URL TOKEN FOLDER SECONDS FLEET SEED TRACE`: devices' days as the library tells.
+"""`python -m load.agent.days_of_reports URL TOKEN FOLDER SECONDS ASKED`: days as the library tells.
 
 The library's own work, queue, sender and connection without its thread: they are told what time it is.
 Windows are closed when they are over, and what they give is sent at the library's pace, a minute or so later; but no
 sooner than `SECONDS` after the last time, so that 0 is a device that is always on, and more one that sleeps. Prints the
-CPU time of it as JSON: from the first task to the last answer, the tasks being ready, files and policy included.
+CPU time of it as JSON: from setting up a device to its last answer, with all of its files; an application's own part is
+in it as far as the library has to be handed every fact of every task.
 """
 
 import json
@@ -16,7 +17,6 @@ from shutil import rmtree
 from typing import Any
 
 from load.agent.days import Asked, DeviceDays
-from load.children import peak_bytes
 from load.fleet.windows import FACTS_OF_A_FILE, reported
 from load.offline.clock import MovedClock
 from reporter.clock import Clock
@@ -126,17 +126,18 @@ def run(url: str, token: str, folder: Path, seconds: float, every: Sequence[Devi
     cpu = 0.0
     told = 0
     for number, days in enumerate(every):
-        observed = observations(days)
         path = folder / str(number)
         began = time.process_time()
+        observed = observations(days)
         settings, at_ms = settings_of(days, url, token), observed[0].at_ms - BEFORE_MS
         device = ReportingDevice(settings, path, at_ms, every_seconds=seconds)
         device.tell(observed)
         cpu += time.process_time() - began
         told += len(days.tasks) + len(days.files)
         rmtree(path)
-    return {"cpu": cpu, "told": told, "peak": peak_bytes()}
+    return {"cpu": cpu, "told": told}
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(sys.argv[1], sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]), Asked.of(sys.argv[5:]).days())))
+    url, token, folder, seconds, *asked = sys.argv[1:]
+    print(json.dumps(run(url, token, Path(folder), float(seconds), Asked.of(asked).days())))

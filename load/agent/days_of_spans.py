@@ -1,15 +1,16 @@
-"""`python -m load.agent.days_of_spans URL SECONDS FLEET SEED TRACE`: devices' days as spans of the OpenTelemetry SDK.
+"""`python -m load.agent.days_of_spans URL SECONDS ASKED`: days as spans of the OpenTelemetry SDK.
 
 The SDK's own tracer, BatchSpanProcessor and OTLP exporter over HTTP, with gzip. The processor exports every `SECONDS`
-of the devices' time what has ended since; nobody waits for them here, and it is told to export when they have passed.
-Prints the CPU time of it as JSON: from the first task to the last answer, what it was all made of being ready; and how
-often it exported after a minute of silence, when most servers would have closed the connection that is kept here.
+of the devices' time what has ended since, and sooner what fills a batch; nobody waits for either here, so it is told
+when to. Prints the CPU time of it as JSON: from the first task to the last answer, all attributes being ready; and how
+many connections there would be if none is kept through a minute of silence, for here one is.
 """
 
 import json
 import sys
 import time
 from collections.abc import Sequence
+from itertools import groupby, pairwise
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -21,7 +22,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from load.agent.days import Asked, DeviceDays
 from load.agent.sink import PATH
 from load.agent.spans import FILE, TASK, of_file, of_task, resource_of
-from load.children import peak_bytes
 
 NS_PER_MS = 1_000_000
 TOKEN = "t" * 43
@@ -32,6 +32,9 @@ KEPT_MS = 60_000
 
 NEVER_MS = 86_400_000
 """Until the processor would export by its own clock."""
+
+BATCH = 512
+"""Spans that the SDK exports at once, and as soon as it has so many."""
 
 Event = tuple[int, str, int, dict[str, Any]]
 """End, name, length (both ms) and attributes of a span."""
@@ -61,25 +64,24 @@ def run(url: str, seconds: float, every: Sequence[DeviceDays]) -> dict[str, Any]
         cpu += time.process_time() - began
         number += len(events)
         provider.shutdown()
-    return {"cpu": cpu, "told": number, "connections": connections, "peak": peak_bytes()}
+    return {"cpu": cpu, "told": number, "connections": connections}
 
 
 def _tell(provider: TracerProvider, processor: BatchSpanProcessor, events: Sequence[Event], seconds: float) -> int:
     """How many connections there would have been."""
-    connections, exported_ms = 1, 0.0
     tracer = provider.get_tracer("assistant", "1.0")
     period_ms = seconds * 1000
-    period = events[0][0] // period_ms
-    for end_ms, name, length_ms, attributes in events:
-        if end_ms // period_ms != period:
-            at_ms = (period + 1) * period_ms
-            connections += at_ms > exported_ms + KEPT_MS
-            period, exported_ms = end_ms // period_ms, at_ms
-            processor.force_flush()
-        span = tracer.start_span(name, start_time=(end_ms - length_ms) * NS_PER_MS, attributes=attributes)
-        span.end(end_ms * NS_PER_MS)
-    processor.force_flush()
-    return connections
+    exported: list[float] = []
+    for period, ended in groupby(events, key=lambda event: event[0] // period_ms):
+        for number, (end_ms, name, length_ms, attributes) in enumerate(ended, start=1):
+            span = tracer.start_span(name, start_time=(end_ms - length_ms) * NS_PER_MS, attributes=attributes)
+            span.end(end_ms * NS_PER_MS)
+            if number % BATCH == 0:
+                processor.force_flush()
+                exported.append(end_ms)
+        processor.force_flush()
+        exported.append((period + 1) * period_ms)
+    return 1 + sum(at - before > KEPT_MS for before, at in pairwise(exported))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 PATH = "/v1/traces"
 
-Attributes = dict[str, Any]
+NS_PER_MS = 1_000_000
+
+
+class Span(NamedTuple):
+    """What is read of a span; its length in milliseconds."""
+
+    name: str
+    attributes: dict[str, Any]
+    length_ms: int
 
 
 class Sink:
@@ -26,14 +34,16 @@ class Sink:
         """How many exports arrived."""
         return len(self.bodies)
 
-    def spans(self) -> Iterator[tuple[str, Attributes]]:
-        """The name and the attributes of every span."""
+    def spans(self) -> Iterator[Span]:
+        """Every span that arrived."""
         for body in self.bodies:
             request = ExportTraceServiceRequest.FromString(gzip.decompress(body))
             for of_resource in request.resource_spans:
                 for of_scope in of_resource.scope_spans:
                     for span in of_scope.spans:
-                        yield span.name, {one.key: _value(one.value) for one in span.attributes}
+                        length = span.end_time_unix_nano - span.start_time_unix_nano
+                        attributes = {one.key: _value(one.value) for one in span.attributes}
+                        yield Span(span.name, attributes, length // NS_PER_MS)
 
     @contextmanager
     def listening(self) -> Iterator["Sink"]:

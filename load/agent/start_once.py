@@ -1,12 +1,14 @@
 """`python -m load.agent.start_once nothing|reporter|spans FOLDER`: what it costs a process to begin with either.
 
 Prints seconds by the clock, CPU seconds and the peak of memory as JSON. Nothing else is imported here that could have
-paid for it before.
+paid for it before, or that is as large as what is measured.
 """
 
 import json
 import sys
 import time
+
+from load.agent.peak import peak_bytes
 
 
 def nothing(folder: str) -> object:
@@ -38,17 +40,11 @@ def spans(folder: str) -> object:
 SIDES = {"nothing": nothing, "reporter": reporter, "spans": spans}
 
 
-def _peak_bytes() -> int:
-    """As `load.children.peak_bytes`, which would bring modules along."""
-    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123  # as above
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
-
-
 def main(side: str, folder: str) -> None:
     """Begin, and print what it took."""
     elapsed, cpu = time.perf_counter(), time.process_time()
     kept = SIDES[side](folder)
-    taken = {"elapsed": time.perf_counter() - elapsed, "cpu": time.process_time() - cpu, "peak": _peak_bytes()}
+    taken = {"elapsed": time.perf_counter() - elapsed, "cpu": time.process_time() - cpu, "peak": peak_bytes()}
     print(json.dumps(taken))
     del kept
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from load.children import peak_bytes
+from load.agent.peak import peak_bytes
 
 AT_ONCE = 2_000
 """Below what either side holds before it drops, or has the application help."""

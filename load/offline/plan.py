@@ -20,19 +20,30 @@ LONG_AWAY = 0.4
 MOST_LONG, MOST_SHORT = 3, 30
 LONGEST_SHORT_HOURS = 20.0
 
+LARGEST_PART = 100
+LEAST_PARTS = 8
+"""So that a small run has something for every process and something to tell on the way. How many processes there are
+must not matter, or a seed would mean another fleet on another machine."""
+
 Span = tuple[int, int]
 """From and to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A run. The fleet is made in parts of up to `part` devices, each from a seed of its own; `tasks` is per device."""
+    """A run; `tasks` is per device. The fleet is made in parts of up to `part` devices, each from a seed of its own."""
 
     devices: int
     days: int
     tasks: int
     seed: int
     part: int
+
+    @classmethod
+    def of(cls, *, devices: int, days: int, tasks: int, seed: int) -> "Plan":
+        """A run in parts of a size that suits it."""
+        part = min(LARGEST_PART, -(-devices // LEAST_PARTS))
+        return cls(devices=devices, days=days, tasks=tasks, seed=seed, part=part)
 
     @property
     def end_ms(self) -> int:

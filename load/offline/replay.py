@@ -34,7 +34,8 @@ from schemas.catalogue import load_catalogue
 LOG, ROLLUPS = "log", "rollups"
 TIMES = 3
 BATCH = 100
-PATIENCE_SECONDS = 3_600.0
+PATIENCE_SECONDS = 6 * 3_600.0
+"""Of whoever waits for something that is on its way as long as the machine is: there may be much else to do."""
 
 Order = Callable[[Sequence[Arrived], int], Iterator[int]]
 """(what arrived, a seed) -> places in it, in the order in which it is posted."""

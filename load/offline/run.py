@@ -17,6 +17,7 @@ from load.offline.comparison import different, untrue
 from load.offline.lives import FLEET, OFFLINE, ONLINE, Lived, live
 from load.offline.plan import HOUR_MS, Part, Plan
 from load.offline.replay import (
+    PATIENCE_SECONDS,
     TIMES,
     Followed,
     Order,
@@ -27,9 +28,6 @@ from load.offline.replay import (
     three_times_in_random_order,
 )
 
-LONGEST_PART_SECONDS = 3_600.0
-"""A process that was killed from outside never answers."""
-
 AFTER_HOURS = 72
 """After the end of the days: every device has come back."""
 
@@ -38,9 +36,10 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Found:
-    """What a run came to; `wrong` is empty where everything held."""
+    """What a run came to: `wrong` is empty where everything held, `compared` says what was held against what."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    compared: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -99,7 +98,7 @@ def _live(ours: _Run) -> None:
     coming = ours.pool.imap_unordered(partial(_live_part, ours.folder), parts)
     began, done = monotonic(), 0
     for _ in parts:
-        lived: Lived = coming.next(timeout=LONGEST_PART_SECONDS)
+        lived: Lived = coming.next(timeout=PATIENCE_SECONDS)
         done += lived.part.devices
         ours.found.counts += lived.counts
         ours.found.wrong += lived.wrong
@@ -116,18 +115,22 @@ def _replay(ours: _Run) -> None:
     """One process stores and follows the replays, another one the reports of those that were always online."""
     offline = ours.pool.apply_async(_replayed, (OFFLINE, three_times_in_random_order), _of(ours))
     online = ours.pool.apply_async(_replayed, (ONLINE, as_it_came), _of(ours))
-    _judge(ours, ONLINE, *online.get(LONGEST_PART_SECONDS), times=1)
+    _judge(ours, ONLINE, *online.get(PATIENCE_SECONDS), times=1)
     truth = ours.pool.apply_async(untrue, (ours.data(ONLINE), ours.files(FLEET)))
-    _judge(ours, OFFLINE, *offline.get(LONGEST_PART_SECONDS), times=TIMES)
-    _enter(ours, "held against the plain truth", *truth.get(LONGEST_PART_SECONDS))
+    _judge(ours, OFFLINE, *offline.get(PATIENCE_SECONDS), times=TIMES)
+    _enter(ours, f"{ONLINE} with the plain truth about every task", *truth.get(PATIENCE_SECONDS))
+    # After that: rollups are open in one process at a time.
     both = ours.data(ONLINE), ours.data(OFFLINE)
-    _enter(ours, "of both fleets compared, bucket by bucket", *ours.pool.apply(different, both))
+    how = f"{OFFLINE}, replayed {TIMES} times, with {ONLINE}, bucket by bucket"
+    _enter(ours, how, *ours.pool.apply(different, both))
 
 
 def _enter(ours: _Run, how: str, wrong: list[str], cells: int) -> None:
-    ours.found.counts[f"cells {how}"] = cells
+    if not cells:
+        wrong = [*wrong, f"{how}: there was nothing to compare"]
     ours.found.wrong += wrong
-    ours.say(f"{cells:,} cells {how}: {len(wrong) or 'no'} differences")
+    ours.found.compared.append(f"{how}: {cells:,} cells, {len(wrong) or 'no'} differences")
+    ours.say(ours.found.compared[-1])
 
 
 def _of(ours: _Run) -> dict[str, object]:
@@ -147,7 +150,9 @@ def _judge(ours: _Run, name: str, stored: Stored, followed: Followed, *, times: 
     """Every report counted once, every copy seen as one."""
     counts = ours.found.counts
     counts[f"posts, {name}"] = stored.posted
-    counts[f"copies found, {name}"] = followed.duplicates
+    counts[f"copies recognised, {name}"] = followed.duplicates
+    counts[f"cells published, {name}"] = followed.cells
+    counts[f"cells withheld, {name}"] = followed.withheld
     ours.say(f"{stored.posted:,} posts of {stored.reports:,} reports of the fleet that was {name} are in its rollups")
     expected = (stored.reports, stored.reports * (times - 1), 0)
     if followed[:3] != expected or stored.posted != times * stored.reports:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reporter.agent import owner, routes, showing, status
 from reporter.agent.asking import FLUSH, ask
-from reporter.agent.command import FACTS
+from reporter.agent.command import FACTS, WrongUsage
 from reporter.agent.device import Device
 from reporter.agent.refused import Refused
 from reporter.agent.running import FLUSH_SECONDS, Running
@@ -35,6 +35,8 @@ def _status(typed: Namespace, device: Device) -> None:
 
 
 def _show(typed: Namespace, device: Device) -> None:
+    if typed.raw and typed.check:
+        raise WrongUsage("--raw gives the bytes and nothing else: leave --check away")
     settings = device.settings()
     made_up = typed.sample
     waiting = showing.made_up(device, settings) if made_up else showing.next_ones(device, settings, typed.count)

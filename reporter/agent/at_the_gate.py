@@ -15,11 +15,22 @@ from reporter.state import Settings
 
 AVRO = {"Content-Type": "application/avro"}
 
+TOKENS = {
+    "wrong_token": "it does not know it, or was given a part of it",
+    "token_expired": "it has expired",
+    "token_revoked": "it was revoked",
+    "token_of_another_tier": "it is another tier's; either the token or the URL is wrong",
+    "token_kind_not_accepted": "it is none for devices, or may not be used from this network",
+}
+"""Reasons that are the token's, for people."""
+
+REMEDY = "`tidegate token new`, where the gate runs, makes one; then `init` again"
+
 WHY = {
     "unreachable": "nobody answers at the endpoint",
     "timeout": "the endpoint does not answer in time",
-    "certificate": "its certificate is not trusted; `ca_file` names an authority of your own",
-    "tls": "what answers there does not speak TLS",
+    "certificate": "its certificate is not trusted; `init --ca-file FILE` names an authority of your own",
+    "tls": "what answers there does not speak TLS; is it http://, or another port?",
     "broken": "what answers there is no gate, or hung up",
     "answer_too_large": "what answers there is no gate",
     "proxy": "the proxy refuses, or cannot be reached",
@@ -53,7 +64,9 @@ def check(settings: Settings, report: str, message: bytes) -> dict[str, Any]:
     if answer.status == 200 and isinstance(checked, list) and len(checked) == 1 and isinstance(checked[0], dict):
         return checked[0]
     if answer.status in ADMINISTRATORS:
-        raise Refused(f"the gate does not take this device's token ({_reason(answer, document)})")
+        reason = _reason(answer, document)
+        why = f": {TOKENS[reason]}. {REMEDY}" if reason in TOKENS else ""
+        raise Refused(f"the gate does not take this device's token ({reason}){why}")
     if "reason" in document:
         return document
     raise Refused(f"what answers at the endpoint is no gate (HTTP {answer.status})")

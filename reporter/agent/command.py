@@ -42,7 +42,16 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        raise WrongUsage(f"{self.prog}: {message}")
+        raise WrongUsage(f"{self.prog}: {message}; `{self.prog} --help` says what may be typed")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, but words that mean nothing are not repeated: one of them may be a token."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            options = [one.partition("=")[0][:40] for one in unknown if one.startswith("-")]
+            wrong = _no_such_option(options[0], list(self.options())) if options else "it takes no more words"
+            self.error(f"{found.command}: {wrong}")
+        return found
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """As argparse's, which says less of what would be right."""
@@ -59,6 +68,11 @@ class Parser(argparse.ArgumentParser):
             if isinstance(action.choices, dict):
                 for inner in action.choices.values():
                     yield from inner.options()
+
+
+def _no_such_option(typed: str, known: Sequence[str]) -> str:
+    near = get_close_matches(typed, known, n=1)
+    return f"there is no option {typed}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 class _NoToken(argparse.Action):
@@ -161,20 +175,16 @@ def _add_show(show: argparse.ArgumentParser) -> None:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 < port < 1 << 16:
-        raise ValueError
-    return port
+    if not text.isdecimal() or not 0 < int(text) < 1 << 16:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return int(text)
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise ValueError
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("it takes a number from 1 on")
+    return int(text)
 
-
-_port.__name__, _count.__name__ = "port", "number"  # what argparse calls them when it refuses a value
 
 EXAMPLES = """examples:
   {command} init https://gate.example/t/managed < device.token

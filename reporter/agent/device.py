@@ -8,7 +8,7 @@ from reporter.clock import SystemClock
 from reporter.directory import Directory
 from reporter.evidence import Evidence
 from reporter.queue.queue import Queue
-from reporter.state import Settings
+from reporter.state import BadSettings, Settings
 
 
 class Device:
@@ -25,6 +25,9 @@ class Device:
             return state.read(self.directory.settings)
         except FileNotFoundError:
             raise Refused(f"this device is not set up yet; `{self.command} init` does it") from None
+        except BadSettings as problem:
+            remedy = f"correct it there, or set the device up anew with `{self.command} init`"
+            raise BadSettings(f"settings.json: {problem}; {remedy}") from None
 
     @cached_property
     def queue(self) -> Queue:

@@ -31,7 +31,9 @@ class Listening:
 
     def __init__(self, path: Path, observe: Callable[[Observation], None], answers: Answers) -> None:
         if len(bytes(path)) > LONGEST_PATH:
-            raise Refused(f"the path of the directory is too long for a socket in it, by {_over(path)} bytes")
+            raise Refused(
+                f"the path of the directory is too long for a socket in it, by {_over(path)} bytes; take a shorter one"
+            )
         self._path = path
         self._observe = observe
         self._answers = answers

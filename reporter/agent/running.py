@@ -62,7 +62,10 @@ class Running:
         self._bring_up_to_date()
         lock = SenderLock(self._device.directory.agent_lock)
         if not lock.take():
-            raise Refused("an agent runs on this device already, or its lock cannot be taken")
+            raise Refused(
+                "an agent runs on this device already, or its lock cannot be taken; "
+                f"`{self._device.command} status` says since when it runs"
+            )
         ending.callback(lock.release)
         answers = {STATUS: self._status, FLUSH: lambda: {"went_out": self._reporter.flush(FLUSH_SECONDS)}}
         self._reporter.start()
@@ -117,7 +120,9 @@ class Running:
         try:
             self._receiver = Receiver(self._reporter, table, clock=self._device.clock, port=self._otlp_port)
         except OSError:
-            raise Refused(f"port {self._otlp_port} cannot be listened on; is another collector there?") from None
+            raise Refused(
+                f"port {self._otlp_port} cannot be listened on; is another collector there? `--otlp PORT` takes another"
+            ) from None
         self._receiver.start()
 
     def _stop_receiving(self) -> None:

@@ -18,17 +18,33 @@ from reporter.agent.refused import Refused
 from reporter.agent.sample import sample
 from reporter.agent.showing import as_sent
 from reporter.configuring import configured
+from reporter.directory import Directory
 from reporter.reports import PURPOSES
 from reporter.state import BadSettings, Settings
 
 LONGEST_LINE = 4096
+OTHERS = 0o077
 STDIN = "-"
 
 
 def token_from(file: str | None) -> str:
     """The token in a file, or on stdin; at a terminal it is asked for without being shown. Raises `Refused`."""
-    if file in (None, STDIN) and sys.stdin.isatty():
+    token = _asked_for() if file in (None, STDIN) and sys.stdin.isatty() else _first_line(file)
+    if not token:
+        raise Refused(
+            "there is no token: put it into a file, and say `init URL < FILE` or `init URL --token-file FILE`"
+        )
+    return token
+
+
+def _asked_for() -> str:
+    try:
         return getpass("Token (it is not shown): ").strip()
+    except EOFError:
+        return ""
+
+
+def _first_line(file: str | None) -> str:
     try:
         with sys.stdin if file in (None, STDIN) else Path(str(file)).open(encoding="ascii") as lines:
             return lines.readline(LONGEST_LINE).strip()
@@ -59,8 +75,10 @@ def _written(device: Device, endpoint: str, token: str, said: Mapping[str, Any])
     """The settings as they are on the disk then; raises `BadSettings`, `Refused` and OSError."""
     # What an operator set by hand, or took away, is not found out again.
     facts = {} if _is_set_up(device) else detected()
+    _must_be_a_devices(device.directory)
     device.directory.make()
-    source = configured(device.directory, endpoint, token, {**said, "device": {**facts, **said.get("device", {})}})
+    more = {**said, **_authorities(said), "device": {**facts, **said.get("device", {})}}
+    source = configured(device.directory, endpoint, token, more)
     try:
         settings = state.read(device.directory.settings)
     except OSError:
@@ -68,6 +86,25 @@ def _written(device: Device, endpoint: str, token: str, said: Mapping[str, Any])
     if settings != source():
         raise Refused("settings.json cannot be written")
     return settings
+
+
+def _authorities(said: Mapping[str, Any]) -> Mapping[str, str]:
+    """The file by its whole path: an agent is started elsewhere."""
+    if "ca_file" not in said:
+        return {}
+    file = Path(said["ca_file"]).absolute()
+    if not file.is_file():
+        raise Refused("--ca-file: there is no such file")
+    return {"ca_file": str(file)}
+
+
+def _must_be_a_devices(directory: Directory) -> None:
+    """Whoever names a place where others work by mistake, /tmp for instance, shall not lock them out."""
+    path, mine = directory.path, directory.settings.exists()
+    if path.is_dir() and path.stat().st_mode & OTHERS and not mine and next(path.iterdir(), None) is not None:
+        raise Refused(
+            "the directory has files of others in it, and is open to others; name one that is the device's own"
+        )
 
 
 def _is_set_up(device: Device) -> bool:

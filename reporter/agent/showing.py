@@ -17,7 +17,7 @@ from reporter.agent.refused import Refused
 from reporter.agent.sample import sample
 from reporter.messages import FINGERPRINT_BYTES, with_identifiers
 from reporter.policy import LEAST, Policy
-from reporter.queue.nouns import Waiting
+from reporter.queue.nouns import Queued, Waiting
 from reporter.reports import IDENTIFIERS, MARKER, schema
 from reporter.state import Settings
 from reporter.strip import identifiers
@@ -62,6 +62,7 @@ def shown(device: Device, settings: Settings, waiting: Waiting) -> Iterator[str]
         (
             ("report", f"{queued.report}, {number(len(content), 'byte')}"),
             ("window", f"{time(queued.window_start)} to {time(queued.window_end)} UTC"),
+            ("goes out", _when(device, queued)),
             ("made for", known),
             ("rests on", ", ".join(sorted(queued.purposes)) or "no consent"),
             ("carries", ", ".join(_identifiers(policy, settings, queued.report)) or "no identifier"),
@@ -148,6 +149,13 @@ def _kept_here(policy: Policy, settings: Settings, report: str) -> list[str]:
     """Identifiers that the settings have and no such report carries."""
     carried = _identifiers(policy, settings, report)
     return [name for name in IDENTIFIERS if name in settings.identifiers and name not in carried]
+
+
+def _when(device: Device, queued: Queued) -> str:
+    """A window that a tier wants in whole hours waits for the end of its last one."""
+    if queued.not_before_ms <= device.clock.now_ms():
+        return "with what is sent next"
+    return f"not before {time(queued.not_before_ms)} UTC, for its window is not over yet"
 
 
 def _taken_off(waiting: Waiting) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reporter.agent.asking import STATUS, ask
+from reporter.agent.at_the_gate import WHY
 from reporter.agent.device import Device
 from reporter.agent.page import facts, number, time
 from reporter.queue.counts import ACCEPTED, CLOSED, DAMAGED, DELAYED, DISCARDED, LOST, UPLOADED
@@ -41,7 +42,7 @@ def told(found: Mapping[str, Any]) -> Iterator[str]:
             ("consents", ", ".join(f"{name} {'yes' if given else 'no'}" for name, given in found["consents"].items())),
             ("queue", _depth(queue["depth"])),
             ("held back", _named(queue["held"]) or "none"),
-            ("last answer", _answer(queue["facts"]["answer"])),
+            ("last answer", _answer(queue["facts"]["answer"], found["endpoint"])),
             ("accepted", f"{number(totals.get(ACCEPTED, 0), 'report')} of {totals.get(CLOSED, 0):,}"),
             ("discarded", _beginning(totals, DISCARDED)),
             ("lost", _beginning(totals, LOST) + (", and a damaged file" if totals.get(DAMAGED) else "")),
@@ -62,6 +63,7 @@ CAUSES = {
     "tier_changed": "made for another tier",
     "emptied": "emptied by the owner",
     "damaged_row": "damaged",
+    "no_settings": "when there were no settings any more",
     "unfit": "which this program could not write",
     "error": "by an error of this program",
 }
@@ -77,12 +79,14 @@ def _depth(depth: Mapping[str, Any]) -> str:
     return f"{number(depth['reports'], 'report')}, {number(depth['bytes'], 'byte')}, {oldest}"
 
 
-def _answer(answer: Mapping[str, Any] | None) -> str:
-    if answer is None:
+def _answer(answer: Mapping[str, Any] | None, endpoint: str) -> str:
+    if answer is None or answer.get("endpoint", endpoint) != endpoint:
         return "none yet"
-    said = answer["reason"] or "all taken"
-    status_of = f"HTTP {answer['status']}, " if answer["status"] else ""
-    return f"{time(answer['at_ms'])} UTC: {status_of}{said}; {CIRCUITS.get(answer['circuit'], answer['circuit'])}"
+    if answer["status"]:
+        said = f"HTTP {answer['status']}, {answer['reason'] or 'all taken'}"
+    else:
+        said = f"none: {WHY.get(answer['reason'], answer['reason'])}"
+    return f"{time(answer['at_ms'])} UTC: {said}; {CIRCUITS.get(answer['circuit'], answer['circuit'])}"
 
 
 def _beginning(totals: Mapping[str, int], prefix: str) -> str:

@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from reporter.closing.span import Span
@@ -20,16 +20,22 @@ from reporter.observing.observation import (
     Violation,
 )
 from reporter.windows.capability_window import CapabilityProbe, CapabilityWindow
+from reporter.windows.disclosure import FAILED_CLOSED
 from reporter.windows.health_window import Health, HealthWindow
 from reporter.windows.inventory_window import InventoryWindow, ModelFile
+from reporter.windows.numbers import whole
 from reporter.windows.path_window import PathProbe, PathWindow
 from reporter.windows.stability_window import Sessions, StabilityWindow
 from reporter.windows.sync_window import Sync, SyncWindow
 from reporter.windows.trace_window import TraceWindow
+from reporter.windows.vocabulary import name, text
 from reporter.windows.ways_back import WaysBack
 
 LATE_MS = 10_000
 """Longer than a thread is kept from its work on a busy machine."""
+
+MOST_OVER = 24
+"""Spans that nobody takes, because no thread could be started for instance: two hours of a usual tier."""
 
 JUMP_MS = 60_000
 """A clock that is kept in step by the network moves by far less at a time."""
@@ -39,13 +45,16 @@ class AddingUp:
     """What one process observes. `minutes` is how long spans are, `consents` those that a new one begins under."""
 
     def __init__(self, minutes: int) -> None:
-        self._lock = Lock()
+        # A finaliser may end a task while another one is being added.
+        self._lock = RLock()
         self._minutes = minutes
         self._open: Span | None = None
         self._over: list[Span] = []
         self._ways = WaysBack()
         self.sessions = Sessions()
         self._offset_ms: float | None = None
+        self.given_up = 0
+        """Spans that nobody took."""
         self.consents: frozenset[str] = frozenset()
         self.manifest_age: float | None = None
 
@@ -53,6 +62,11 @@ class AddingUp:
     def open_span(self) -> Span | None:
         """The span that is being added to, if there is one."""
         return self._open
+
+    def tasks(self) -> int:
+        """How many tasks the open span has."""
+        with self._lock:
+            return 0 if self._open is None else self._open.tasks.tasks
 
     def add(self, observation: Observation) -> None:
         """Counts what was observed."""
@@ -103,6 +117,9 @@ class AddingUp:
             self._ways.close(self._open.tasks)
             self._over.append(self._open)
             self._open = None
+            if len(self._over) > MOST_OVER:
+                del self._over[0]
+                self.given_up += 1
 
     def _span(self, at_ms: int) -> Span:
         """The span for something that happened then."""
@@ -122,16 +139,18 @@ class AddingUp:
         self._ways.after(cell, task, at_ms, tasks)
         stability = span.window(StabilityWindow)
         stability.add(task)
-        if task.session is not None:
-            stability.ran(task.session, cell, at_ms, self.sessions)
+        session = name(task.session)
+        if session is not None:
+            stability.ran(session, cell, at_ms, self.sessions)
 
 
 def complete(task: EndedTask) -> None:
     """Adds what follows from the rest: what failed closed did not succeed, what fell back moved what it sent."""
-    if task.actual_route in ("refused", "queued"):  # a tuple: what an application says need not be hashable
+    route = text(task.actual_route)
+    if route in FAILED_CLOSED:
         task.succeeded = False
-        task.refused = task.refused or task.actual_route == "refused"
-    if task.fallback_reason is not None and not task.bytes_moved:
+        task.refused = task.refused or route == "refused"
+    if task.fallback_reason is not None and not whole(task.bytes_moved):
         task.bytes_moved = task.bytes_sent
 
 

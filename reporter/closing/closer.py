@@ -22,6 +22,9 @@ from reporter.windows.vocabulary import Row
 UNFIT = "unfit"
 """Why a report was lost that this library made and cannot write: an error of its own."""
 
+NO_SETTINGS = "no_settings"
+"""Why a window was lost whose device was told meanwhile to report to nobody."""
+
 FEW_ROWS = 50
 """So many are short enough in any case."""
 
@@ -40,7 +43,7 @@ class Closer:
         self._failed = failed
 
     def close(self, span: Span, manifest_age: float | None) -> None:
-        """Put the span's reports in; nothing is put in while there are no settings.
+        """Put the span's reports in; where there are no settings any more it is lost.
 
         Raises what the queue and the settings raise, and may be called again then.
         """
@@ -50,6 +53,8 @@ class Closer:
             if settings is not None:
                 policy = self._queue.policy(settings.endpoint) or LEAST
                 unfit = _Reports(span, settings, policy, closing).put(manifest_age, self._failed)
+        if settings is None:
+            self._queue.give_up(span.name, NO_SETTINGS)
         if unfit:
             self._queue.give_up(span.name, UNFIT, reports=unfit)
 

@@ -84,21 +84,19 @@ class Handing:
 
 def as_datagram(observation: Observation) -> bytes | None:
     """The observation as the agent reads it; None where something in it cannot be written as JSON."""
+    try:
+        return json.dumps(_told(observation)).encode()
+    except Exception:  # noqa: BLE001  # an application may have said anything, which raises what it likes
+        return None
+
+
+def _told(observation: Observation) -> dict[str, Any]:
     if isinstance(observation, EndedTask):
         said = {name: value for name in SAID_OF_TASKS if (value := getattr(observation, name)) != getattr(UNTOLD, name)}
-        told = {
-            "kind": TASK,
-            "session": observation.session,
-            "said": said,
-            "disclosures": list(observation.disclosures),
-        }
-    else:
-        said = {field.name: getattr(observation.what, field.name) for field in fields(observation.what)}
-        told = {"kind": KINDS[type(observation.what)], "said": said}
-    try:
-        return json.dumps({"at_ms": observation.at_ms, **told}).encode()
-    except (TypeError, ValueError, RecursionError):  # an application may have said anything
-        return None
+        session, disclosures = observation.session, list(observation.disclosures)
+        return {"at_ms": observation.at_ms, "kind": TASK, "session": session, "said": said, "disclosures": disclosures}
+    said = {field.name: getattr(observation.what, field.name) for field in fields(observation.what)}
+    return {"at_ms": observation.at_ms, "kind": KINDS[type(observation.what)], "said": said}
 
 
 def received(datagram: bytes) -> Observation | None:

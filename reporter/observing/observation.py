@@ -96,7 +96,7 @@ NOTED: dict[str, type[Any]] = {
 def ended(task: Task, at_ms: int) -> EndedTask:
     """A task of no session that somebody else filled in."""
     if isinstance(task, EndedTask):
-        task.at_ms = task.at_ms or at_ms
+        task.at_ms = task.at_ms if type(task.at_ms) is int and task.at_ms else at_ms
         return task
     copy = EndedTask()
     for name in Task.__slots__:

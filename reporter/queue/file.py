@@ -5,6 +5,7 @@
   makes a file or sets one aside holds it alone.
 * A rollback journal, no write-ahead log: what was deleted is then in no file at all once a transaction has ended, and
   a file that is set aside leaves nothing behind that SQLite would play into its successor.
+* What SQLite sorts stays in memory: its temporary files would be outside of the directory.
 * `synchronous = FULL`: what was put in is there after a power failure.
 * The text of SQLite's errors never leaves; its name for them says as much and can hold no value.
 """
@@ -19,6 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from reporter.forking import FORKING
+from reporter.queue.patience import PATIENCE
 from reporter.queue.unavailable import Unavailable
 
 APPLICATION_ID = int.from_bytes(b"TdQu")
@@ -28,9 +30,6 @@ LATER_VERSIONS = range(VERSION + 1, 100)
 
 TABLES = {"reports", "open_windows", "counts", "facts"}
 DAMAGED = ".damaged-"
-
-BUSY_SECONDS = 5.0
-"""How long to wait for another process. A transaction takes milliseconds; a wait of seconds means a stuck one."""
 
 POLL_SECONDS = 0.01
 
@@ -75,6 +74,12 @@ class QueueFile:
         found = self._path.parent.glob(f"{self._path.name}{DAMAGED}*")
         return sorted((file for file in found if _number(file)), key=_number)
 
+    def is_in_damaged(self, mark: bytes) -> bool:
+        """Whether these bytes are in a file that was set aside, or in its journal."""
+        with _as_ours():
+            files = [file for aside in self.damaged() for file in (aside, _journal(aside)) if file.exists()]
+            return any(mark in file.read_bytes() for file in files)
+
     def remove_damaged(self, keep: int = 0) -> None:
         """Delete the files that were set aside, but for the newest `keep`."""
         with _as_ours():
@@ -103,7 +108,7 @@ class QueueFile:
             f"{self._path.absolute().as_uri()}?mode=rw",
             uri=True,
             isolation_level=None,
-            timeout=BUSY_SECONDS,
+            timeout=PATIENCE.seconds(),
             check_same_thread=False,
         )
         try:
@@ -111,6 +116,7 @@ class QueueFile:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA journal_mode = TRUNCATE")
             connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")
             self._check(connection)
         except BaseException:  # whatever went wrong, the connection must not stay open behind it
             connection.close()
@@ -205,7 +211,7 @@ def _as_ours() -> Iterator[None]:
 
 
 def _wait_for(directory: int, how: int) -> None:
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + PATIENCE.seconds()
     while True:
         try:
             fcntl.flock(directory, how | fcntl.LOCK_NB)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reporter.clock import Clock
+from reporter.forking import FORKING
 from reporter.policy import BadPolicy, Policy
 from reporter.queue import counts, leaving, processes
 from reporter.queue.file import QueueFile
@@ -23,7 +24,7 @@ from reporter.queue.nouns import (
     Verdict,
     Waiting,
 )
-from reporter.queue.rows import SELECT, insert, read
+from reporter.queue.rows import SELECT, insert, mark, read
 from reporter.queue.unavailable import Unavailable
 from reporter.reports import PURPOSES
 
@@ -96,8 +97,9 @@ class Queue:
     def _close(self, connection: sqlite3.Connection, window: str, closing: Closing) -> None:
         for queued, tells in closing.put_in:
             told = {} if tells is None else tells.by_name
-            counts.add(connection, {counts.CLOSED: insert(connection, queued, counts.written(told))})
-            counts.tell(connection, told)
+            if insert(connection, queued, counts.written(told)):
+                counts.add(connection, {counts.CLOSED: 1})
+                counts.tell(connection, told)
         if closing.presence is not None:
             connection.execute(PUT_FACT, (PRESENCE, json.dumps(closing.presence)))
         connection.execute(NOT_OPEN, (window,))
@@ -113,13 +115,15 @@ class Queue:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that also writes what could not be written before."""
-        unrecorded, given_up = dict(self._unrecorded), set(self._given_up)
-        with self._file.writing() as connection:
-            yield connection
-            counts.add(connection, unrecorded)
-            connection.executemany(NOT_OPEN, [(window,) for window in given_up])
-        self._unrecorded.subtract(unrecorded)
-        self._given_up -= given_up
+        # Another thread must not write the same numbers before they are taken back here.
+        with FORKING.held():
+            unrecorded, given_up = dict(self._unrecorded), set(self._given_up)
+            with self._file.writing() as connection:
+                yield connection
+                counts.add(connection, unrecorded)
+                connection.executemany(NOT_OPEN, [(window,) for window in given_up])
+            self._unrecorded.subtract(unrecorded)
+            self._given_up -= given_up
 
     def sweep(self) -> int:
         """Count the windows of processes that have ended as lost; how many that were."""
@@ -196,12 +200,13 @@ class Queue:
         self._file.remove_damaged()
 
     def keep_only(self, consents: frozenset[str]) -> None:
-        """`forget` every other purpose that something in the queue rests on."""
+        """`forget` every other purpose that something in the queue rests on, or in a file that was set aside."""
         with self._file.reading() as connection:
             resting = f"SELECT 1 FROM reports WHERE {leaving.RESTS_ON} LIMIT 1"  # noqa: S608  # no input in it
             others = [purpose for purpose in PURPOSES if purpose not in consents]
             found = [purpose for purpose in others if connection.execute(resting, (purpose,)).fetchone()]
-        for purpose in found:
+        aside = [purpose for purpose in others if self._file.is_in_damaged(mark(purpose).encode())]
+        for purpose in {*found, *aside}:
             self.forget(purpose)
 
     def discard_other_tiers(self, tier: str) -> None:
@@ -231,6 +236,11 @@ class Queue:
                 totals=counts.totals(connection),
                 facts={name: _fact(connection, name) for name in (ANSWER,)},
             )
+
+    def fact(self, name: str) -> Any:
+        """A fact that was put down with `note`; None where there is none."""
+        with self._file.reading() as connection:
+            return _fact(connection, name)
 
     def note(self, name: str, value: Mapping[str, Any]) -> None:
         """Put down a fact for `status`: names, numbers and reasons, never a value of a report."""

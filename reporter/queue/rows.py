@@ -57,7 +57,7 @@ def _queued(columns: list[Any]) -> Queued:
         report=report,
         tier=tier,
         policy_version=version,
-        purposes=frozenset(purpose for purpose in PURPOSES if _held(purpose) in purposes),
+        purposes=frozenset(purpose for purpose in PURPOSES if mark(purpose) in purposes),
         window_start=start,
         window_end=end,
         not_before_ms=not_before,
@@ -67,10 +67,11 @@ def _queued(columns: list[Any]) -> Queued:
 
 
 def _purposes(purposes: frozenset[str]) -> str:
-    return "".join(_held(purpose) for purpose in sorted(purposes))
+    return "".join(mark(purpose) for purpose in sorted(purposes))
 
 
-def _held(purpose: str) -> str:
+def mark(purpose: str) -> str:
+    """How a row says that it rests on a purpose."""
     return f"<{purpose}>"
 
 

@@ -18,6 +18,7 @@ ADMINISTRATORS = (401, 403, 421)
 """The device's token or endpoint is wrong, whoever says so: every further request would be refused as well."""
 
 TOO_LARGE = 413
+LOWEST_REFUSAL = 400
 
 DAY_SECONDS = 86_400.0
 MINUTE_SECONDS = 60.0
@@ -90,7 +91,8 @@ def decide(answer: Answer, size: int) -> Decision:
     if answer.status == ACCEPTED:
         return _taken(document, size) or _all(Untouched(), size, Wait(), "garbage")
     reason = _reason(document) or f"http_{answer.status}"
-    action = _text(document, "action")
+    # What is no refusal has no say over reports, whatever its page is made of.
+    action = _text(document, "action") if answer.status >= LOWEST_REFUSAL else None
     if answer.status in ADMINISTRATORS:
         return _all(Untouched(), size, Pause(), reason)
     if answer.status == TOO_LARGE or action == "discard":

@@ -2,7 +2,8 @@
 
     closed --four failures in a row--> open --its time has come--> half open --one small batch--> closed, or open again
 
-* After a failure: a random time up to a ceiling that doubles from 5 seconds to 15 minutes, or what the gate asked for.
+* After a failure: a random time up to a ceiling that doubles from 5 seconds to 15 minutes, and no less than the gate
+  asked for.
 * After a refusal that a person has to mend: from a minute up to an hour.
 * With more to send: a batch every few seconds, so that thirty days offline come back at a polite rate.
 * After there was nothing to send: up to a minute, so that a fleet whose windows end together does not come together.
@@ -80,11 +81,10 @@ class Pace:
 
     def failed(self, retry_after: float | None = None) -> None:
         """There was no answer, or one that says to try again; `retry_after` are the seconds that it named."""
+        ceiling = min(FIRST_SECONDS * 2.0 ** min(self._failures, 20), LONGEST_SECONDS)
+        self._wait(max(self._random.uniform(0, ceiling), AT_LEAST_SECONDS))
         if retry_after is not None:
-            self._asked(retry_after)
-        else:
-            ceiling = min(FIRST_SECONDS * 2.0 ** min(self._failures, 20), LONGEST_SECONDS)
-            self._wait(max(self._random.uniform(0, ceiling), AT_LEAST_SECONDS))
+            self.asked(retry_after)
         self._failures += 1
 
     def refused(self) -> None:
@@ -98,6 +98,17 @@ class Pace:
         self._limit = max(min(self._limit, sent) // 2, 1)
         self._wait(self._random.uniform(*BETWEEN_SECONDS))
 
+    def asked(self, seconds: float) -> None:
+        """The gate wants to hear nothing for so long; a longer delay of our own stays."""
+        later = seconds * (1 + self._random.uniform(0, BEYOND)) + self._random.uniform(0, AT_LEAST_SECONDS)
+        self._asked_until = self._monotonic() + later
+        self._not_before = max(self._not_before, self._asked_until)
+
+    @property
+    def asked_seconds(self) -> float:
+        """How long the gate still wants to hear nothing."""
+        return max(self._asked_until - self._monotonic(), 0.0)
+
     def hurry(self) -> None:
         """Somebody waits for what there is: no delay of our own holds any more, only what the gate asked for."""
         self._idle = False
@@ -108,10 +119,6 @@ class Pace:
         self._failures = self._pauses = 0
         self._limit = MOST_REPORTS
         self._not_before = self._asked_until = self._monotonic()
-
-    def _asked(self, seconds: float) -> None:
-        self._wait(seconds * (1 + self._random.uniform(0, BEYOND)) + self._random.uniform(0, AT_LEAST_SECONDS))
-        self._asked_until = self._not_before
 
     def _wait(self, seconds: float) -> None:
         self._not_before = self._monotonic() + seconds

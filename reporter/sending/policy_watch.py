@@ -16,6 +16,9 @@ EVERY_SECONDS = 6 * 3600.0
 AGAIN_SECONDS = 300.0
 """After an answer that was no policy."""
 
+UNANSWERED_SECONDS = 15.0
+"""After none: reports are tried meanwhile, for it may be the policy alone that does not get through."""
+
 SPREAD_SECONDS = 60.0
 PATH = "/v1/policy"
 
@@ -42,6 +45,10 @@ class PolicyWatch:
         """Whether it is time to ask."""
         return self._monotonic() >= self._due
 
+    def ask_first(self) -> None:
+        """Nothing is to be sent before it was asked for."""
+        self._due = self._monotonic()
+
     def applied(self, version: int | None) -> None:
         """The gate has applied a policy of this version; another one than is known is asked for at once."""
         known = self.policy
@@ -51,12 +58,17 @@ class PolicyWatch:
     def ask(self, transport: Transport) -> str | None:
         """Ask for it; None if it is known now, else the reason why not. Raises `NoAnswer` and `Unavailable`."""
         known = self.policy
-        self._due = self._monotonic() + AGAIN_SECONDS * self._random.uniform(1, 2)
+        self._put_off(UNANSWERED_SECONDS)
         headers = {} if known is None or known.etag is None else {"If-None-Match": known.etag}
-        reason = self._judged(transport.exchange("GET", PATH, headers, None), known)
+        answer = transport.exchange("GET", PATH, headers, None)
+        self._put_off(AGAIN_SECONDS)
+        reason = self._judged(answer, known)
         if reason is None:
             self._due = self._monotonic() + EVERY_SECONDS * self._random.uniform(0.9, 1)
         return reason
+
+    def _put_off(self, seconds: float) -> None:
+        self._due = self._monotonic() + seconds * self._random.uniform(1, 2)
 
     def _judged(self, answer: Answer, known: Policy | None) -> str | None:
         if answer.status == 304 and known is not None:

@@ -9,10 +9,21 @@ from reporter.policy import LEAST, Policy
 from reporter.queue.nouns import Batch
 from reporter.queue.queue import ANSWER, Queue
 from reporter.queue.unavailable import Unavailable
-from reporter.sending.answers import Answer, Decision, GoOn, NoAnswer, Pause, Shrink, Wait, date, decide
+from reporter.sending.answers import (
+    MAX_RETRY_AFTER,
+    Answer,
+    Decision,
+    GoOn,
+    NoAnswer,
+    Pause,
+    Shrink,
+    Wait,
+    date,
+    decide,
+)
 from reporter.sending.body import MAX_BODY, body
 from reporter.sending.connection import Transport
-from reporter.sending.pace import Pace
+from reporter.sending.pace import BEYOND, Pace
 from reporter.sending.policy_watch import PolicyWatch
 from reporter.sending.sender_lock import SenderLock
 from reporter.state import BadSettings, Settings
@@ -135,10 +146,27 @@ class Sender:
                 self._queue, settings.endpoint, monotonic=self._clock.monotonic, random=self._random
             )
             self._transport = self._connect(settings)
-            if self._current is not None:
-                self.pace.restart()
-            self._current = settings
+            self._begin(settings, self._watch)
+            self._current, self._tier = settings, None
         return self._transport, self._watch
+
+    def _begin(self, settings: Settings, watch: PolicyWatch) -> None:
+        if self._current is None:
+            if (seconds := self._still_asked(settings.endpoint)) > 0:
+                self.pace.asked(seconds)
+        elif _way(settings) != _way(self._current):
+            self.pace.restart()
+            # Another token may be one of another tier, which must not get what was made for the one before.
+            watch.ask_first()
+
+    def _still_asked(self, endpoint: str) -> float:
+        """The seconds for which the gate wanted to hear nothing, when it told the process before this one."""
+        told = self._queue.fact(ANSWER) or {}
+        until = told.get("asked_until_ms")
+        if told.get("endpoint") != endpoint or not isinstance(until, int):
+            return 0.0
+        left = until / 1000 - self._clock.now_ms() / 1000
+        return left if 0 < left <= MAX_RETRY_AFTER * (1 + BEYOND) else 0.0
 
     def _withdraw(self, consents: frozenset[str]) -> None:
         """Nothing stays that rests on a consent which is not given; whoever withdrew it may have missed a window."""
@@ -227,4 +255,13 @@ class Sender:
         """The last answer, for `status` of whichever process."""
         told: dict[str, Any] = {"at_ms": self._clock.now_ms(), "status": status, "reason": reason}
         waits = {"circuit": self.pace.circuit, "seconds": round(self.pace.seconds(), 1)}
-        self._queue.note(ANSWER, {**told, **waits, "policy_version": policy_version})
+        asked = {
+            "endpoint": None if self._current is None else self._current.endpoint,
+            "asked_until_ms": self._clock.now_ms() + round(self.pace.asked_seconds * 1000),
+        }
+        self._queue.note(ANSWER, {**told, **waits, **asked, "policy_version": policy_version})
+
+
+def _way(settings: Settings) -> tuple[str | None, ...]:
+    """What decides who answers, and how."""
+    return settings.endpoint, settings.token, settings.ca_file, settings.proxy

@@ -8,6 +8,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from reporter.windows.vocabulary import text
+
 HOUR = 3_600
 DAY = 24 * HOUR
 
@@ -20,17 +22,19 @@ class Scale(NamedTuple):
 
     def place(self, said: Any) -> int:
         """Where on the scale something is; beyond its end for a word that is not on it and for no number."""
-        if isinstance(said, str):
-            return self.words.index(said) if said in self.words else len(self.words)
+        word = text(said)
+        if word is not None:
+            return self.words.index(word) if word in self.words else len(self.words)
         try:
             return bisect_right(self.bounds, said)
-        except TypeError:
+        except Exception:  # noqa: BLE001  # an object of an application may raise what it likes
             return len(self.words)
 
     def word(self, said: Any) -> str | None:
         """The word for it; None for what is neither a number nor a word."""
-        if isinstance(said, str):
-            return said
+        word = text(said)
+        if word is not None:
+            return word
         place = self.place(said)
         return self.words[place] if place < len(self.words) else None
 

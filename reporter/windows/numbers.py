@@ -8,11 +8,11 @@ GREATEST_LONG = (1 << 63) - 1
 
 def whole(number: Any) -> int:
     """The nearest whole number of at least zero; zero for what is no number, and at most what a `long` holds."""
-    if isinstance(number, int):
-        return int(number) if 0 <= number <= GREATEST_LONG else min(max(number, 0), GREATEST_LONG)
+    if type(number) is int:
+        return number if 0 <= number <= GREATEST_LONG else min(max(number, 0), GREATEST_LONG)
     try:
         return min(max(round(float(number)), 0), GREATEST_LONG)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # noqa: BLE001  # an object of an application may raise what it likes
         return 0
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+from reporter.windows import vocabulary
 from reporter.windows.histogram import Places, as_posted, joined, observe
 from reporter.windows.numbers import rounded_to_two, whole
 from reporter.windows.vocabulary import Row
@@ -31,7 +32,7 @@ class Sums:
 
     def say(self, **words: Any) -> None:
         """What holds at present; None leaves what was said before."""
-        self.words |= {name: (0, word) for name, word in words.items() if word is not None}
+        self.words |= {name: (0, _kept(word)) for name, word in words.items() if word is not None}
 
     def rank(self, name: str, rank: int, word: Any) -> None:
         """What was the worst: the word of the least rank stands."""
@@ -59,3 +60,8 @@ class Sums:
         counts = {name: rounded_to_two(number) if name in rounded else number for name, number in self.counts.items()}
         words = {name: word for name, (_, word) in self.words.items()}
         return {**words, **counts, **{name: as_posted(places) for name, places in self.observed.items()}}
+
+
+def _kept(word: Any) -> Any:
+    """A number, a truth or a name: nothing long and no object of an application is held until the window is closed."""
+    return word if type(word) in (bool, int, float) else vocabulary.name(word)

@@ -5,14 +5,13 @@ A `Task` lives as long as it runs; a window adds it up and lets go of it. Of its
 protected: a fallback into another zone of which nothing is said had no consent and was not disclosed.
 """
 
-from collections.abc import Set as AbstractSet
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from reporter.reports import OTHER
 from reporter.windows.disclosure import crosses_zone
 from reporter.windows.numbers import whole
-from reporter.windows.vocabulary import LONGEST_NAME
+from reporter.windows.vocabulary import LONGEST_NAME, text
 
 DIMENSIONS = (
     "data_class", "task_kind", "input_size", "authority", "device_approved", "planned_route", "actual_route",
@@ -136,8 +135,9 @@ def repaired(task: Task) -> Task:
         said = getattr(task, field)
         setattr(copy, field, _number(said, getattr(copy, field)))
     for field in TIMES:
-        if isinstance(getattr(task, field), float) and getattr(task, field) >= 0:
-            setattr(copy, field, getattr(task, field))
+        said = getattr(task, field)
+        if type(said) is float and said >= 0:
+            setattr(copy, field, said)
     return copy
 
 
@@ -149,11 +149,12 @@ def _number(said: Any, unsaid: Any) -> Any:
 
 
 def _words(said: Any) -> frozenset[str]:
-    return frozenset(_word(one) or OTHER for one in said) if isinstance(said, AbstractSet | list | tuple) else NOTHING
+    return frozenset(_word(one) or OTHER for one in said) if type(said) in (frozenset, set, list, tuple) else NOTHING
 
 
 def _word(said: Any) -> str | None:
-    return said if said is None or (isinstance(said, str) and len(said) <= LONGEST_NAME) else OTHER
+    word = text(said)
+    return None if said is None else word if word is not None and len(word) <= LONGEST_NAME else OTHER
 
 
 def settled(facts: Facts) -> Facts:

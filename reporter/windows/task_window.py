@@ -26,6 +26,9 @@ from reporter.windows.vocabulary import LONGEST_NAME, Row
 MOST_CELLS = 512
 """A person's hour has a few dozen combinations; a cell takes 1 to 3 KiB, its histograms included."""
 
+MOST_DISCLOSURES = 16
+"""The schema has fewer."""
+
 
 class Decisions(NamedTuple):
     """How many tasks were decided on, how many with a reason on record, and how many said all that a trace needs."""
@@ -64,7 +67,7 @@ class TaskWindow:
         """Counts a task that has ended; the cell that it went to is for those who follow it further."""
         try:
             return self._add(task)
-        except TypeError:
+        except Exception:  # noqa: BLE001  # an object of an application may raise what it likes
             return self._add(repaired(task))
 
     def cell(self, facts: Facts) -> Cell:
@@ -118,13 +121,17 @@ class TaskWindow:
     def _meet(self, facts: Facts) -> Cell:
         """The cell for facts that were not met before in these words."""
         cell = cell_for(facts)
-        key: tuple[Any, ...] = cell.facts if cell.facts != facts and any(map(_is_long, facts)) else facts
+        key: tuple[Any, ...] = facts if all(map(_may_be_held, facts)) else cell.facts
         if len(self._cells) >= MOST_CELLS:
             key = cell.planned, cell.fell_back, cell.facts.offline, cell.facts.degraded
             cell = MixedCell(cell)
         return self._cells.setdefault(key, cell)
 
 
-def _is_long(said: object) -> bool:
-    """Nothing of this length is a name, and it is not held in memory."""
-    return isinstance(said, str) and len(said) > LONGEST_NAME
+def _may_be_held(said: Any) -> bool:
+    """What could be a fact. Long texts are no names, and an object of an application is not kept from being freed."""
+    if type(said) is str:
+        return len(said) <= LONGEST_NAME
+    if type(said) is frozenset:
+        return len(said) <= MOST_DISCLOSURES and all(type(word) is str and len(word) <= LONGEST_NAME for word in said)
+    return said is None or type(said) is bool

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from reporter.windows.degrees import WINDOWS_LOST
+from reporter.windows.numbers import whole, within_int
 from reporter.windows.sums import Sums
 from reporter.windows.task_window import Decisions
 from reporter.windows.vocabulary import Row, fits, fitted
@@ -38,10 +39,11 @@ class TraceWindow:
 
     def violated(self, kind: str, count: int = 1) -> None:
         """Something that the device's own policy does not allow."""
-        self._violations[fits("trace_window", "violations")["kind"](kind)] += count
+        self._violations[fits("trace_window", "violations")["kind"](kind)] += whole(count)
 
     def values(self, lost: Any) -> Row:
         """What a trace_window says below its header; `lost` is the number of reports given up, None if not known."""
         said = {"windows_lost": WINDOWS_LOST.word(lost), **self._sums.values(("bytes_uploaded",))}
-        said["violations"] = [{"kind": kind, "count": count} for kind, count in sorted(self._violations.items())]
+        violations = sorted(self._violations.items())
+        said["violations"] = [{"kind": kind, "count": within_int(count)} for kind, count in violations]
         return fitted(said, fits("trace_window"))

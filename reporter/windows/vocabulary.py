@@ -37,8 +37,15 @@ def name(said: Any) -> str | None:
     """A name as it may be sent; None for none."""
     if said is None:
         return None
-    plain = isinstance(said, str) and 0 < len(said) <= LONGEST_NAME and said.isascii() and said.isprintable()
-    return said if plain else OTHER
+    word = text(said)
+    plain = word is not None and 0 < len(word) <= LONGEST_NAME and word.isascii() and word.isprintable()
+    return word if plain else OTHER
+
+
+def text(said: Any) -> str | None:
+    """A text as a plain one, whatever its kind has made of it; None for what is none. Raises nothing."""
+    # Not isinstance: that asks the object itself.
+    return str.__str__(said) if issubclass(type(said), str) else None
 
 
 def _fit(field: Field) -> Fit:
@@ -64,7 +71,7 @@ def _of_kind(field: Field) -> Fit:
 
 
 def _symbol(symbols: frozenset[str], otherwise: str) -> Fit:
-    return lambda said: said if isinstance(said, str) and said in symbols else otherwise
+    return lambda said: word if (word := text(said)) in symbols else otherwise
 
 
 def _otherwise(field: Field) -> str:

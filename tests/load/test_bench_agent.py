@@ -4,26 +4,25 @@ from typing import Any
 
 import pytest
 
-from load.agent_part import LABELS
-from tests.load.running_bench import measured
+from load.agent.figures import AGENT_QUICK
+from tests.load.running_bench import SEED, measured
 
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a small run prints as JSON; had an answer differed there would be none."""
-    return measured("agent", tmp_path_factory.mktemp("agent"))["agent"]
+    return measured("agent", folder=tmp_path_factory.mktemp("agent"))["agent"]
 
 
-def test_same_days_are_told_by_both(document: Any) -> None:
-    """Reports and spans have bytes both ways and CPU, over at least one connection."""
-    assert list(document["days"]) == list(LABELS)
-    for told in document["days"].values():
-        assert min(told["sent"], told["received"], told["cpu"], told["connections"]) > 0
-
-
-def test_later_spans_take_fewer_bytes(document: Any) -> None:
-    """Spans that are exported every five minutes share requests: they take fewer bytes than every five seconds."""
-    assert document["days"]["spans_300s"]["sent"] < document["days"]["spans_5s"]["sent"]
+def test_same_days_are_told_in_every_way(document: Any) -> None:
+    """Reports and spans stand side by side, each with bytes both ways, CPU and connections, of many and of one."""
+    assert list(document["days"]) == ["people", "machine"]
+    assert document["days"]["machine"]["tasks"] == AGENT_QUICK.requests
+    assert document["seed"] == SEED
+    for days in document["days"].values():
+        assert list(days["ways"]) == list(AGENT_QUICK.ways)
+        for figures in days["ways"].values():
+            assert min(spread["lowest"] for spread in figures.values()) > 0
 
 
 def test_starts_and_loops_have_every_side(document: Any) -> None:

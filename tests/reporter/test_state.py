@@ -170,6 +170,17 @@ def test_a_write_that_fails_leaves_no_token_behind(tmp_path: Path, monkeypatch: 
     assert state.read(file) == read()
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """A draft that nobody writes any more is removed with the next settings; one that is being written stays."""
+    file = tmp_path / "settings.json"
+    left, written = tmp_path / ".settings.json.0a", tmp_path / ".settings.json.0b"
+    for draft in (left, written):
+        draft.write_text(PLANTED, encoding="utf-8")
+    os.utime(left, (0, 0))
+    state.write(file, read())
+    assert {entry.name for entry in tmp_path.iterdir()} == {file.name, written.name}
+
+
 DIRECTORIES = [
     pytest.param({"TIDEGATE_REPORTER_DIR": "/somewhere", "XDG_STATE_HOME": "/else"}, "/somewhere", id="named"),
     pytest.param({"XDG_STATE_HOME": "/state"}, "/state/tidegate", id="as the platform says"),
@@ -192,3 +203,35 @@ def test_the_directory_is_its_owners(tmp_path: Path) -> None:
     for path in (there, tmp_path / "new" / "below"):
         Directory(path).make()
         assert path.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_way_to_the_directory_is_its_owners(tmp_path: Path) -> None:
+    """Directories above it that have to be made are as closed, or somebody else could put another in its place."""
+    before = os.umask(0)
+    Directory(tmp_path / "new" / "below" / "device").make()
+    os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in sorted((tmp_path / "new").rglob("*"))] == [0o700, 0o700]
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_somebody_elses_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory of somebody else is refused and left as it is: its owner could put other settings there."""
+    (tmp_path / "device").mkdir(mode=0o755)
+    somebody = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody)
+    with pytest.raises(PermissionError) as refused:
+        Directory(tmp_path / "device").make()
+    assert "device" not in str(refused.value)
+    assert (tmp_path / "device").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+def test_somebody_elses_link(tmp_path: Path) -> None:
+    """A link that somebody else has laid is refused, though it leads to a directory of ours; our own is followed."""
+    (tmp_path / "ours").mkdir()
+    link = tmp_path / "device"
+    link.symlink_to(tmp_path / "ours")
+    Directory(link).make()
+    os.chown(link, 4711, -1, follow_symlinks=False)
+    with pytest.raises(PermissionError):
+        Directory(link).make()

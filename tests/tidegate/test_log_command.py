@@ -36,6 +36,16 @@ def gate(tmp_path: Path) -> Iterator[RunningGate]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
+    """A gate that runs and took three reports of one topic; nothing here posts to it."""
+    folder = tmp_path_factory.mktemp("three")
+    with running_gate(folder, tiers=tier_files(folder / "tiers")) as running:
+        for seed in range(3):
+            post(running, "managed", "health_window", seed)
+        yield running
+
+
 def log(gate: RunningGate, command: str, *arguments: object) -> Result:
     """Run `tidegate log` on the data directory of a gate."""
     tiers = ("--tiers", str(gate.tiers)) if command == "tail" else ()
@@ -111,10 +121,9 @@ def test_heartbeat_says_that_nothing_was_counted() -> None:
         pytest.param("tidegate.managed.*", "", id="one that has entries"),
     ],
 )
-def test_topic_that_matches_nothing_is_told(gate: RunningGate, topic: str, told: str) -> None:
+def test_topic_that_matches_nothing_is_told(three: RunningGate, topic: str, told: str) -> None:
     """A pattern that no topic matches is told on stderr, and is no failure."""
-    post(gate, "managed", "health_window", 1)
-    result = log(gate, "tail", "--topic", topic)
+    result = log(three, "tail", "--topic", topic)
     assert (result.exit_code, result.stderr) == (0, told)
 
 
@@ -180,18 +189,16 @@ def listen_to_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_stats_count_what_was_posted(gate: RunningGate) -> None:
+def test_stats_count_what_was_posted(three: RunningGate) -> None:
     """Each partition has its number of entries, first and last offset and time; the bytes are those of the values."""
-    for seed in range(3):
-        post(gate, "managed", "health_window", seed)
-    result = log(gate, "stats", "--json")
+    result = log(three, "stats", "--json")
     assert result.exit_code == 0
     [stats] = [one for one in json.loads(result.stdout) if one["topic"] == "tidegate.managed.health_window.v1"]
-    values = [entry.value for entry in gate.entries() if entry.topic == stats["topic"]]
+    values = [entry.value for entry in three.entries() if entry.topic == stats["topic"]]
     assert (stats["partition"], stats["entries"], stats["value_bytes"]) == (0, 3, sum(map(len, values)))
     assert stats["first_offset"] < stats["last_offset"]
     assert stats["first_time"] <= stats["last_time"]
-    text = log(gate, "stats").stdout
+    text = log(three, "stats").stdout
     assert "tidegate.managed.health_window.v1/0" in text
     assert "bytes of values" in text
 
@@ -205,12 +212,10 @@ def test_stats_count_what_was_posted(gate: RunningGate) -> None:
         pytest.param(9, 3, id="more than there are"),
     ],
 )
-async def test_reader_finds_where_the_newest_begin(gate: RunningGate, entries: int, read: int) -> None:
+async def test_reader_finds_where_the_newest_begin(three: RunningGate, entries: int, read: int) -> None:
     """Behind the offset that the reader names there are as many entries as were asked for, if there are so many."""
-    for seed in range(3):
-        post(gate, "managed", "health_window", seed)
     partition = Partition("tidegate.managed.health_window.v1", 0)
-    reader = EmbeddedLogReader(gate.data / LOG_DIRECTORY)
+    reader = EmbeddedLogReader(three.data / LOG_DIRECTORY)
     try:
         after = await reader.before_newest(partition, entries=entries)
         assert len(await reader.read(partition, after=after, limit=10)) == read

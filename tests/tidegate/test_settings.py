@@ -93,9 +93,18 @@ def test_wrong_variable_is_refused(
     assert said in str(refused.value)
 
 
-def test_variable_of_another_command_is_none_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TIDEGATE_CONFIG, which names the file, is not taken for a misspelt setting."""
-    monkeypatch.setenv("TIDEGATE_CONFIG", "gate.toml")
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("TIDEGATE_CONFIG", id="names the file"),
+        pytest.param("TIDEGATE_REPORTER_DIR", id="of a device on the same machine"),
+    ],
+)
+def test_variable_of_another_command_is_none_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A variable of ours that is for something else is not taken for a misspelt setting."""
+    monkeypatch.setenv(name, "gate.toml")
     assert load_settings({"data": tmp_path}, config=None).data == tmp_path
 
 

@@ -13,11 +13,13 @@ from load.agent.sink import Sink
 from load.agent.spans import of_task
 from load.children import ChildFailedError
 
+NOW_MS = 1_795_000_000_000
+
 
 @pytest.fixture(scope="module")
 def every() -> list[DeviceDays]:
     """Three days of a few devices."""
-    return Asked(fleet=6, seed=3, trace=None).days()
+    return Asked(fleet=6, seed=3, now_ms=NOW_MS, trace=None, requests=0).days()
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,16 @@ def test_one_task_less_is_seen(every: list[DeviceDays], sink: Sink) -> None:
     fewer = of_fleet([first._replace(tasks=first.tasks[1:]), *others])
     with pytest.raises(ChildFailedError, match="routes"):
         require_same("spans", of_spans(sink.spans()), fewer)
+
+
+def test_longer_task_is_seen(every: list[DeviceDays], sink: Sink) -> None:
+    """A single task that took twice as long is in another bucket, and no figure."""
+    first, *others = every
+    place = next(number for number, task in enumerate(first.tasks) if task.latency_ms)
+    tasks = list(first.tasks)
+    tasks[place] = replace(tasks[place], latency_ms=2 * (tasks[place].latency_ms or 0))
+    with pytest.raises(ChildFailedError, match="latencies"):
+        require_same("spans", of_spans(sink.spans()), of_fleet([first._replace(tasks=tasks), *others]))
 
 
 def test_span_says_no_more_than_needed(every: list[DeviceDays]) -> None:

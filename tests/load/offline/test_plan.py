@@ -18,6 +18,12 @@ def test_parts_are_the_whole() -> None:
     assert numbers == list(range(PLAN.devices))
 
 
+def test_size_of_parts_follows_from_the_fleet_alone() -> None:
+    """Small runs have several parts and large ones no large part, whatever machine they run on."""
+    sizes = {devices: Plan.of(devices=devices, days=1, tasks=1, seed=1).part for devices in (1, 50, 300, 10_000)}
+    assert sizes == {1: 1, 50: 7, 300: 38, 10_000: 100}
+
+
 def test_parts_have_seeds_of_their_own() -> None:
     """Two parts draw differently, and the same part draws the same."""
     first, second, _ = PLAN.parts()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -100,10 +101,10 @@ def test_every_tier_takes_a_device(place: Place, gate: RunningGate) -> None:
     ("endpoint", "token", "code", "said"),
     [
         pytest.param("{gate}/t/managed", "tg_no_token", 1, "does not take this device's token", id="a wrong token"),
-        pytest.param("{gate}/t/byod", "{managed}", 1, "token_of_another_tier", id="another tier's token"),
+        pytest.param("{gate}/t/byod", "{managed}", 1, "it is another tier's", id="another tier's token"),
         pytest.param("{gate}/nowhere", "{managed}", 1, "publishes no policy", id="no tier"),
         pytest.param("http://gate.example/t/managed", "{managed}", 1, "must begin with https://", id="not TLS"),
-        pytest.param("{gate}/t/managed", "", 1, "token: must be", id="no token"),
+        pytest.param("{gate}/t/managed", "", 1, "there is no token", id="no token"),
         pytest.param("{gate}/t/managed", "two words", 1, "token: must be", id="no token either"),
     ],
 )
@@ -126,6 +127,41 @@ def test_a_gate_that_is_not_there_yet(place: Place) -> None:
     assert (shown["tier"], shown["values"]["device_id"]) == (None, None)
 
 
+def test_a_word_too_many_is_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """A token behind the URL is refused without being repeated, and a misspelt option is told the right one."""
+    assert main(["init", "https://gate.example/t/managed", "tg_secret"]) == 2
+    assert "tg_secret" not in "".join(capsys.readouterr())
+    assert main(["show", "--sampel"]) == 2
+    assert "did you mean --sample?" in capsys.readouterr().err
+
+
+def test_bytes_alone_are_not_checked(place: Place) -> None:
+    """`show --raw --check` is refused, for the gate's answer would be mixed with the bytes."""
+    assert place.type("show", "--raw", "--check").code == 2
+
+
+def test_a_directory_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`init` locks nobody out of a directory in which somebody else has files."""
+    (tmp_path / "theirs").touch()
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setattr("sys.stdin", StringIO("token"))
+    assert main(["init", "http://127.0.0.1:9/t/managed"]) == 1
+    assert (tmp_path.stat().st_mode & 0o777, sorted(tmp_path.iterdir())) == (0o755, [tmp_path / "theirs"])
+
+
+def test_authorities_by_their_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of authorities is kept with its whole path, and has to be there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "device"))
+    (tmp_path / "token").write_text("token", encoding="ascii")
+    words = ["init", "http://127.0.0.1:9/t/managed", "--token-file", "token", "--ca-file", "ours.pem"]
+    assert main(words) == 1
+    (tmp_path / "ours.pem").touch()
+    assert main(words) == 0
+    assert state.read(tmp_path / "device" / "settings.json").ca_file == str(tmp_path / "ours.pem")
+
+
 @pytest.mark.parametrize("words", [["--token", "tg_secret"], ["--token=tg_secret"]])
 def test_a_token_is_no_argument(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A token on the command line is refused, and is not repeated."""
@@ -146,6 +182,7 @@ def test_a_token_is_no_argument(words: list[str], capsys: pytest.CaptureFixture[
         pytest.param(["consent", "location", "maybe"], id="neither yes nor no"),
         pytest.param(["consent", "tracking", "yes"], id="no purpose"),
         pytest.param(["status", "--js"], id="an abbreviation"),
+        pytest.param(["status", "more"], id="a word too many"),
     ],
 )
 def test_wrong_usage(words: list[str]) -> None:
@@ -221,6 +258,13 @@ def test_show_what_would_be_refused(ready: Place) -> None:
     assert (done.code, "would refuse it: window_too_old" in done.out) == (0, True)
 
 
+def test_show_when_it_goes(ready: Place) -> None:
+    """`show` says of a report whose window is not over yet when it goes."""
+    start = SystemClock().now_ms() // HOUR_MS * HOUR_MS
+    put(queue_of(ready), replace(report("health_window", start=start), not_before_ms=start + 2 * HOUR_MS))
+    assert "not before" in ready.type("show").out
+
+
 def test_show_raw(ready: Place) -> None:
     """`--raw` gives the bytes of the first report and nothing else."""
     put_reports(ready, "health_window")
@@ -285,7 +329,8 @@ def test_a_damaged_settings_file(ready: Place) -> None:
     text = ready.directory.settings.read_text(encoding="utf-8").replace('"site": null', '"sight": "ada-home"')
     ready.directory.settings.write_text(text, encoding="utf-8")
     done = ready.type("status")
-    assert (done.code, "device.sight: there is no such setting; did you mean site?" in done.err) == (1, True)
+    assert done.code == 1
+    assert "settings.json: device.sight: there is no such setting; did you mean site?" in done.err
     assert "ada-home" not in done.err
 
 

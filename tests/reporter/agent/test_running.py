@@ -182,7 +182,7 @@ def test_settings_are_read_again(place: Place) -> None:
         assert agent.stderr is not None
         said = [agent.stderr.readline() for _ in range(2)]
         assert said[0] == "tidegate agent: runs\n"
-        assert said[1].startswith("tidegate agent: goes on as before: proxy: must")
+        assert said[1].startswith("tidegate agent: goes on as before: settings.json: proxy: must")
         assert "ada" not in said[1]
         place.directory.settings.write_bytes(good)
         agent.send_signal(signal.SIGHUP)

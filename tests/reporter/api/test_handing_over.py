@@ -14,6 +14,7 @@ from reporter.observing.notes import note_of
 from reporter.observing.observation import NOTED, EndedTask, Note
 from reporter.windows.task import Task
 from tests.reporter.api.device import Bench
+from tests.reporter.api.test_survival import Hostile
 from tests.reporter.made_up import NOW_MS
 
 
@@ -141,6 +142,7 @@ def test_an_agent_that_went_away(tmp_path: Path, bench: Bench, agent: socket.soc
     [
         pytest.param({"model": "x" * MOST_BYTES}, id="too long"),
         pytest.param({"model": object()}, id="not for JSON"),
+        pytest.param({"contract_valid": Hostile()}, id="hostile"),
     ],
 )
 def test_what_cannot_be_handed_over(bench: Bench, said: dict[str, Any]) -> None:

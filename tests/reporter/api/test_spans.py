@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from reporter.closing.span import bounds
+from reporter.queue import processes
 from reporter.queue.unavailable import Unavailable
 from reporter.sending.answers import NoAnswer
 from reporter.state import read, write
-from reporter.work import LOOK_SECONDS, MOST_UNCLOSED
+from reporter.work import DISK_SECONDS, LOOK_SECONDS, MOST_UNCLOSED, SWEEP_SECONDS
 from tests.reporter.api.device import Bench, sent
 from tests.reporter.made_up import HOUR_MS, MINUTE_MS, NOW_MS
 from tests.reporter.sending.made_up_gate import MadeUpGate
@@ -203,6 +204,7 @@ def test_a_full_disk_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     bench.round()
     assert (bench.work.trouble, windows(bench)) == ("disk_full", [])
     mended()
+    bench.advance(DISK_SECONDS)
     bench.round()
     assert bench.work.trouble is None
     assert [tasks for _, tasks in windows(bench)] == [1] * MOST_UNCLOSED
@@ -218,6 +220,7 @@ def test_a_full_disk_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         bench.advance(300)
     bench.round()
     mended()
+    bench.advance(DISK_SECONDS)
     bench.round()
     assert len(windows(bench)) == MOST_UNCLOSED
     assert bench.work.parts().queue.status().totals["lost.disk_full"] == 4
@@ -225,7 +228,7 @@ def test_a_full_disk_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_settings_that_were_removed(tmp_path: Path) -> None:
-    """Where the settings are gone nothing more is written, and nothing is sent."""
+    """Where the settings are gone no report is written or sent, and the window is counted as lost."""
     bench = Bench(tmp_path).knows_policy()
     bench.task()
     bench.directory.settings.unlink()
@@ -234,12 +237,47 @@ def test_settings_that_were_removed(tmp_path: Path) -> None:
     bench.advance(3600)
     bench.work.step()
     assert (bench.queued(), sent(bench.gate, "route_window")) == ([], [])
+    totals = bench.work.parts().queue.status().totals
+    assert (totals["lost.no_settings"], totals["windows_closed"]) == (1, 1)
+
+
+def test_a_full_disk_is_tried_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk is full a window is made anew every half minute, and not with each task."""
+    bench = Bench(tmp_path).knows_policy()
+    tries: list[str] = []
+
+    def full(name: str) -> None:
+        tries.append(name)
+        raise Unavailable("disk_full")
+
+    monkeypatch.setattr(bench.work.parts().queue, "closing", full)
+    bench.task()
+    bench.round()
+    bench.advance(300)
+    for _ in range(120):
+        bench.task()
+        bench.round()
+        bench.advance(0.5)
+    assert 2 <= len(tries) <= 3
+
+
+def test_a_process_that_died_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that runs for days notices within the hour that another was killed, and counts its window as lost."""
+    bench = Bench(tmp_path).knows_policy()
+    queue = bench.work.parts().queue
+    bench.work.begin()
+    with monkeypatch.context() as dying:
+        dying.setattr(processes, "_boot", lambda: "another boot")
+        queue.opened("a window", NOW_MS)
+    bench.advance(SWEEP_SECONDS)
+    bench.round()
+    assert (queue.status().open_windows, queue.status().totals) == (0, {"windows_closed": 1, "lost.killed": 1})
 
 
 def test_many_rows_fit_into_a_report(tmp_path: Path) -> None:
     """However many combinations an application has, its report stays within what a gate takes, and counts all tasks."""
     bench = Bench(tmp_path).knows_policy()
-    long = "m" * 120
+    long = "m" * 60
     for number in range(600):
         bench.task(
             served_region=f"{long}{number}",

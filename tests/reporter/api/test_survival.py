@@ -32,6 +32,35 @@ class Hostile:
         raise Unhashable(SECRET)
 
 
+class HostileText(str):
+    """A text that is none when it is looked at."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        raise Unhashable(SECRET)
+
+    def __eq__(self, other: object) -> bool:
+        raise Unhashable(SECRET)
+
+    def __len__(self) -> int:
+        raise Unhashable(SECRET)
+
+
+class Faceless:
+    """Something that does not even say of what kind it is, nor whether it is true."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise Unhashable(SECRET)
+
+    def __bool__(self) -> bool:
+        raise Unhashable(SECRET)
+
+    def __float__(self) -> float:
+        raise Unhashable(SECRET)
+
+
 def misuse(reporter: Any) -> None:
     """Calls with names and places that do not exist, or without those that have to be."""
     with reporter.task("internal", planned="edge", colour="blue") as task:
@@ -59,7 +88,12 @@ def test_misuse_is_counted_and_the_rest_is_done(tmp_path: Path) -> None:
 
 
 VALUES = [
+    pytest.param(None, id="nothing"),
     pytest.param(Hostile(), id="hostile"),
+    pytest.param(HostileText("edge"), id="a hostile text"),
+    pytest.param(Faceless(), id="no kind"),
+    pytest.param(1.5, id="between whole numbers"),
+    pytest.param(float("inf"), id="without end"),
     pytest.param([SECRET], id="a list"),
     pytest.param(SECRET * 1000, id="a long text"),
     pytest.param(b"\xff", id="bytes"),
@@ -92,6 +126,9 @@ def say_everywhere(reporter: Any, value: Any) -> None:
     reporter.inventory(manifest_age_s=value, model=value, removal=value, bytes_wasted=value)
     reporter.health(battery=value, update_status=value, crashes=value)
     reporter.violation(value, value)
+    for call in (reporter.take, reporter.note, reporter.observe, reporter.flush):
+        call(value)
+    reporter.consent(value, value)
     with reporter.session() as session:
         session.steadiness(switches=value, shortest_s=value)
         session.held(value)
@@ -99,14 +136,16 @@ def say_everywhere(reporter: Any, value: Any) -> None:
 
 @pytest.mark.parametrize("value", VALUES)
 def test_any_value(tmp_path: Path, value: Any) -> None:
-    """Whatever an application says, nothing is raised, its window is closed, and it is in no count of errors."""
+    """Whatever an application says, nothing is raised, no report is lost for it, and it is in no count of errors."""
     gate = MadeUpGate()
     reporter = reporter_in(tmp_path, gate)
     say_everywhere(reporter, value)
     with reporter.task(planned="edge"):
         pass
     assert reporter.flush(PATIENCE_SECONDS)
-    reporter.close()
+    status = reporter.status()
+    assert (status["errors"], [name for name in status["queue"]["totals"] if name.startswith("lost")]) == ({}, [])
+    reporter.close(value)
     rows = [row for report in sent(gate, "route_window") for row in report["rows"]]
     assert any(row["planned_route"] == "edge" for row in rows)
     assert SECRET not in str(reporter.status())

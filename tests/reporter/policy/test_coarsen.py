@@ -1,16 +1,16 @@
 """What the device coarsens, against what the gate would make of the same value."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.coarsen import name_coarsening, number_coarsening
-from reporter.coarsen import KINDS, LONGEST_NAME, coarsening
+from reporter.coarsen import KINDS, coarsening
 from schemas.manifest import Manifest
 from schemas.operator_names import MAX_NAME
-from schemas.tier import Rule
+from schemas.tier import KnownNames, Rule
 from tests.reporter.policy.any_tier import RULES
 from tests.strategies import BORDERS, LONG_BORDERS, NAMES
 
@@ -83,27 +83,48 @@ def test_names_as_at_the_gate(described: dict[str, Any], name: str) -> None:
     hold_names(described, name)
 
 
-@pytest.mark.parametrize(
-    ("length", "stays"),
-    [
-        pytest.param(LONGEST_NAME, True, id="as long as a digest may be"),
-        pytest.param(LONGEST_NAME + 1, False, id="longer than any name"),
-    ],
-)
-def test_only_the_gate_knows_names(length: int, *, stays: bool) -> None:
+LONGEST_DIGEST = f"{'a' * 16}:{'0' * 128}"
+OF_MANIFESTS = [
+    "n" * MAX_NAME, "n" * (MAX_NAME + 1), "org/model-3.5:8b@q4", "two words", "two  blanks", " led", "trailed ", "a, b",
+    "", "+", "-", "größe", "a\nb", "a\n", "/home/a person/model, old", LONGEST_DIGEST, f"{LONGEST_DIGEST}0",
+    "sha256:0123abcd", "sha256:0123ABCD", "sha256:0123abc", "a:01234567",
+]  # fmt: skip
+
+
+def may_be_in_a_manifest(kind: str, name: str) -> bool:
+    """Whether a manifest with that name is one."""
+    version = {"version": "1", "digest": name} if kind == "digest" else {"version": "1"}
+    names = {"model": "m", "region": "r", "site": "s", "mirror": "i", kind: name}
+    if kind == "model_version":
+        version = {"version": name}
+    lists: dict[str, Any] = {f"{kind}s": [names[kind]] for kind in ("region", "site", "mirror")}
+    try:
+        Manifest.model_validate({**lists, "models": [{"name": names["model"], "versions": [version]}]})
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", get_args(KnownNames))
+@pytest.mark.parametrize("name", OF_MANIFESTS)
+def test_only_the_gate_knows_names(kind: str, name: str) -> None:
     """A name that a manifest might have goes out as it is, and one that none can have does not."""
-    name = "n" * length
-    assert (on_the_device({"kind": "known", "of": "model"}, name) == name) is stays
+    assert (on_the_device({"kind": "known", "of": kind}, name) == name) is may_be_in_a_manifest(kind, name)
 
 
-def test_a_manifest_has_no_longer_names() -> None:
-    """The longest names of a manifest, a model's and a digest, are not taken for impossible ones."""
-    digest = f"{'a' * 16}:{'0' * 128}"
-    manifest = {"models": [{"name": "m" * MAX_NAME, "versions": [{"version": "1", "digest": digest}]}]}
-    Manifest.model_validate(manifest)
-    assert len(digest) == LONGEST_NAME
-    with pytest.raises(ValueError, match="digest"):
-        Manifest.model_validate({"models": [{"name": "m", "versions": [{"version": "1", "digest": f"{digest}0"}]}]})
+@given(name=st.text(st.sampled_from("ab .,:*/-@\t\xe4"), max_size=12) | st.text(max_size=8))
+def test_no_name_of_a_manifest_is_lost(name: str) -> None:
+    """Whatever name a manifest may have, it leaves the device as it is."""
+    if may_be_in_a_manifest("model", name):
+        assert on_the_device({"kind": "known", "of": "model"}, name) == name
+
+
+@pytest.mark.parametrize("name", ["n" * MAX_NAME, LONGEST_DIGEST])
+@pytest.mark.parametrize("described", [{"kind": "known", "of": "a kind to come"}, {"kind": "known"}])
+def test_names_of_a_kind_to_come(described: dict[str, Any], name: str) -> None:
+    """Of a kind that this agent does not know a name may be a digest as well."""
+    assert on_the_device(described, name) == name
+    assert on_the_device(described, f"{name}, at home") == "other"
 
 
 def test_every_kind_of_the_policies_is_known() -> None:

@@ -205,7 +205,7 @@ def test_a_process_that_had_the_file_open_goes_on_in_the_new_one(tmp_path: Path)
 
 def test_nothing_is_set_aside_under_a_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file is not taken from under a process that writes to it: whoever finds it damaged waits, and gives up."""
-    monkeypatch.setattr("reporter.queue.file.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("reporter.queue.patience.BUSY_SECONDS", 0.05)
     waiting = queue(tmp_path)
     with waiting.closing("a window") as window:
         (tmp_path / "queue.db").write_bytes((tmp_path / "queue.db").read_bytes()[:100])
@@ -225,3 +225,17 @@ def test_presence_that_is_damaged(tmp_path: Path) -> None:
         file.commit()
     with waiting.closing("next") as window:
         assert window.presence is None
+
+
+@pytest.mark.parametrize("consents", [frozenset(), frozenset({"location"}), frozenset({"diagnostics"})])
+def test_what_is_set_aside_rests_on_consents_too(tmp_path: Path, consents: frozenset[str]) -> None:
+    """A file that was set aside goes with a consent on which a report in it rests, even if nobody saw it withdrawn."""
+    policy = replace(MANAGED, requires_consent={"path_probe": "diagnostics"})
+    put(queue(tmp_path), one := report("path_probe", policy=policy))
+    file = tmp_path / "queue.db"
+    file.write_bytes(b"tango" + file.read_bytes()[5:])
+    assert not patiently(queue(tmp_path))
+    aside = tmp_path / "queue.db.damaged-1"
+    assert one.report_id in aside.read_bytes()
+    queue(tmp_path).keep_only(consents)
+    assert aside.exists() is ("diagnostics" in consents)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,29 @@ def test_a_trace_window_that_is_given_up_is_told_again(tmp_path: Path) -> None:
     assert (untold.closed, untold.lost) == (2, 2)
 
 
+def test_a_trace_window_that_is_put_in_again(tmp_path: Path) -> None:
+    """Nothing is taken to be told by a trace_window that is there already, and says something else."""
+    waiting = queue(tmp_path)
+    trace = report("trace_window")
+    for cause in ("disk_full", "clock"):
+        waiting.give_up("a window", cause)
+        with waiting.closing("next") as closing:
+            closing.put(trace, tells=closing.untold())
+    with waiting.closing("third") as closing:
+        untold = closing.untold()
+    assert (untold.closed, untold.lost) == (2, 1)
+
+
+def test_threads_that_give_up_at_the_same_time(tmp_path: Path) -> None:
+    """What could not be written is counted once, by whichever thread of a process writes next."""
+    waiting = queue(tmp_path)
+    put(waiting, report())
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(40):
+            threads.submit(waiting.give_up, f"window {number}", "disk_full")
+    assert waiting.status().totals == {"windows_closed": 41, "lost.disk_full": 40}
+
+
 def test_closing_is_all_or_nothing(tmp_path: Path) -> None:
     """An error of the caller leaves reports, presence, numbers and the open marker as they were."""
     waiting = queue(tmp_path)
@@ -223,6 +247,17 @@ def test_what_is_given_up_is_gone_from_the_disk(tmp_path: Path, leave: Callable[
     assert waiting.status().totals == {"windows_closed": 1, f"lost.{cause}": 1}
     assert fallback.message.content not in on_disk(tmp_path)
     assert fallback.report_id not in on_disk(tmp_path)
+
+
+def test_what_is_held_back_is_forgotten_too(tmp_path: Path) -> None:
+    """A report that the gate wants later goes with the consent that it rests on, to its last byte."""
+    waiting = queue(tmp_path)
+    put(waiting, *(held := [report("fallback_window", policy=BYOD) for _ in range(20)]))
+    waiting.settle(due(waiting, "byod"), [Held("policy_unknown", 86_400.0)] * len(held), uploaded=0)
+    assert waiting.status().held == {"policy_unknown": len(held)}
+    waiting.forget("fallback_reports")
+    assert waiting.depth().reports == 0
+    assert not [one for one in held if one.report_id in on_disk(tmp_path)]
 
 
 def on_disk(folder: Path) -> bytes:

@@ -75,6 +75,18 @@ def test_what_the_gate_asks_for() -> None:
     assert max(found) - min(found) > 20
 
 
+def test_a_gate_that_asks_for_nothing() -> None:
+    """A time that the gate names is the least, not the most: failures in a row take ever longer all the same."""
+
+    def fail(one: Pace) -> None:
+        for _ in range(9):
+            one.failed(0.0)
+
+    found = delays(fail)
+    assert 0.9 * LONGEST_SECONDS < max(found) <= LONGEST_SECONDS
+    assert sum(found) / len(found) > LONGEST_SECONDS / 3
+
+
 def test_a_person_has_to_mend_it() -> None:
     """Refusals are repeated after a minute at first, and after an hour in the end."""
     one, clock = made()

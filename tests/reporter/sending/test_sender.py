@@ -18,6 +18,11 @@ DAY_SECONDS = 86_400.0
 PLANTED = "tango-foxtrot"
 
 
+def nobody() -> Answer:
+    """There is no network."""
+    raise NoAnswer("unreachable")
+
+
 def test_everything_is_sent_once_and_oldest_first(tmp_path: Path) -> None:
     """A backlog of several types arrives whole, each type in the order of its windows, and nothing stays behind."""
     gate = MadeUpGate()
@@ -80,6 +85,28 @@ def test_no_policy_at_the_first_start(tmp_path: Path, answer: Answer) -> None:
     assert len(gate.ids) == 2
 
 
+def test_the_policy_is_asked_for_again_soon(tmp_path: Path) -> None:
+    """A device that was started before its network was there knows its policy within seconds of that."""
+    gate = MadeUpGate()
+    gate.policy = nobody
+    device = MadeUpDevice(tmp_path, gate)
+    device.run(20)
+    gate.policy = MadeUpGate().policy
+    device.run(60)
+    assert device.queue.policy(device.settings.endpoint) is not None
+
+
+def test_a_policy_that_does_not_get_through(tmp_path: Path) -> None:
+    """Where only the policy has no answer, reports go all the same, and are in no doubt."""
+    gate = MadeUpGate()
+    gate.policy = nobody
+    device = MadeUpDevice(tmp_path, gate)
+    reports = [report(name, policy=LEAST, minutes=60) for name in ("health_window", "trace_window", "route_window")]
+    put(device.queue, *reports)
+    device.run(300)
+    assert sorted(gate.ids) == sorted(one.report_id for one in reports)
+
+
 def test_identifiers_are_put_in_on_the_way(tmp_path: Path) -> None:
     """What the policy lets through of the identifiers is in what is posted and in no file; the others are nowhere."""
     gate = MadeUpGate()
@@ -115,6 +142,32 @@ def test_a_tier_that_changes(tmp_path: Path, choice: str, left: int) -> None:
     assert gate.ids == [new.report_id] + [old.report_id] * left
 
 
+def test_a_tier_that_changes_behind_one_endpoint(tmp_path: Path) -> None:
+    """With another token the policy is asked for first: it may be the token of another tier, at the same address."""
+    gate = MadeUpGate()
+    device = MadeUpDevice(tmp_path, gate)
+    gate.verdict = lambda _: Answer(403, {}, b'{"reason": "token_of_another_tier", "action": "ask_admin"}')
+    put(device.queue, report(policy=MANAGED), report("trace_window", policy=MANAGED))
+    device.run(60)
+    gate.posted.clear()
+    gate.tier, gate.verdict = "byod", accepted
+    device.settings = dataclasses.replace(device.settings, token="of-the-new-tier")
+    assert device.sender.flush(5.0)
+    device.run(600)
+    assert (gate.posted, device.queue.depth().reports) == ([], 2)
+
+
+def test_a_choice_that_changes(tmp_path: Path) -> None:
+    """An operator who decides later that reports of the tier before are discarded need not start anything again."""
+    gate = MadeUpGate()
+    device = MadeUpDevice(tmp_path, gate)
+    put(device.queue, report(policy=BYOD, consents=frozenset()))
+    device.run(60)
+    device.settings = dataclasses.replace(device.settings, on_tier_change="discard")
+    device.run(100)
+    assert device.queue.status().totals == {"windows_closed": 1, "lost.tier_changed": 1}
+
+
 def test_nothing_goes_to_an_endpoint_whose_tier_is_not_known(tmp_path: Path) -> None:
     """With another endpoint the tier is not known any more, and reports made for one wait until it is."""
     gate = MadeUpGate()
@@ -146,23 +199,6 @@ def test_a_consent_that_was_withdrawn_while_nothing_ran(tmp_path: Path) -> None:
     device = MadeUpDevice(tmp_path, gate, consents=frozenset())
     put(device.queue, report("fallback_window", policy=BYOD, start=NOW_MS))
     device.sender.step()
-    assert device.queue.depth().reports == 0
-
-
-def test_the_gate_asks_for_time(tmp_path: Path) -> None:
-    """Nothing is asked of a gate before the time that it named, not even by whoever is in haste."""
-    gate = MadeUpGate()
-    device = MadeUpDevice(tmp_path, gate)
-    gate.verdict = lambda _: Answer(503, {"retry-after": "500"}, b"")
-    put(device.queue, report())
-    assert not device.sender.flush(5.0)
-    before = len(gate.posted)
-    assert before == 1
-    device.run(499)
-    assert not device.sender.flush(1.0)
-    assert len(gate.posted) == before
-    gate.verdict = accepted
-    device.run(200)
     assert device.queue.depth().reports == 0
 
 

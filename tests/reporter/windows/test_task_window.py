@@ -1,9 +1,11 @@
 """Tasks added up: what is counted, what becomes of odd words and numbers, and that sums do not depend on the way."""
 
+import gc
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
+from weakref import ref
 
 import fastavro
 import pytest
@@ -216,6 +218,31 @@ def test_no_long_word_is_held() -> None:
     made = window([task(model="m" * 10_000), task(model="m" * 20_000)])
     assert all(len(word) < 200 for facts in made._cells for word in facts if isinstance(word, str))
     assert [row["tasks"] for row in made.route_values(FINE)["rows"]] == [2]
+
+
+class Model:
+    """Something that an application took for a name."""
+
+
+def test_no_object_of_an_application_is_held() -> None:
+    """What an application says in place of a word is free again once the task was added."""
+    said = Model()
+    made = window([task(model=said)])
+    gone = ref(said)
+    del said
+    gc.collect()
+    assert gone() is None
+    assert made.tasks == 1
+
+
+@pytest.mark.parametrize(
+    "told", [pytest.param({"w" * 10_000}, id="a long text"), pytest.param(set(map(str, range(5000))), id="many texts")]
+)
+def test_no_long_disclosure_is_held(told: set[str]) -> None:
+    """What was told to a person is no word of the schema, and is not held in memory."""
+    made = window([task(disclosures=frozenset(told))])
+    [key] = made._cells
+    assert key[-1] == frozenset()
 
 
 def test_what_is_reported_stays_so() -> None:
