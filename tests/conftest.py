@@ -23,6 +23,7 @@ LONGEST = (
     "tests/wire/test_senders.py",
     "tests/reporter/agent/test_running.py",
     "tests/reporter/agent/test_commands.py",
+    "tests/reporter/agent/test_readme.py",
 )
 """Files that take half a minute or more, the longest first. Were one the last, one worker would be busy while the
 other has nothing.
