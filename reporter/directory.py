@@ -11,6 +11,7 @@ from reporter.state import BadSettings
 
 VARIABLE = "TIDEGATE_REPORTER_DIR"
 OURS_ALONE = 0o700
+OTHERS = 0o077
 ADMINISTRATOR = 0
 
 
@@ -30,16 +31,26 @@ class Directory:
         return cls(Path(named) if named else _platforms(environment) / "tidegate")
 
     def make(self) -> None:
-        """Make the directory, and take from all others what rights they had on it; raises OSError.
+        """Make the directory, and take from all others what rights they had on it; raises OSError and `BadSettings`.
 
-        One that is somebody else's is not used: its owner could read what is in it, and put other settings there.
+        One that is somebody else's is not used: its owner could read what is in it, and put other settings there. Nor
+        is one in which others work: whoever names it by mistake, /tmp for instance, shall not lock them out.
         """
         for missing in reversed([path for path in (self.path, *self.path.parents) if not path.exists()]):
             # One by one: `parents=True` would make those above as the umask says.
             missing.mkdir(mode=OURS_ALONE, exist_ok=True)
+        is_open = self.path.stat().st_mode & OTHERS
+        if is_open and self._is_of_others():
+            raise BadSettings(
+                "directory: it has files of others in it, and is open to others; name one that is the device's own"
+            )
         _must_be_ours(self.path)
-        if self.path.stat().st_mode & 0o077:
+        if is_open:
             self.path.chmod(OURS_ALONE)
+
+    def _is_of_others(self) -> bool:
+        """Whether there are files in it, and it is no device's; an operator may have put a table there beforehand."""
+        return not self.settings.exists() and any(file != self.spans for file in self.path.iterdir())
 
     @property
     def settings(self) -> Path:

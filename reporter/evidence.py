@@ -14,7 +14,6 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from reporter.forking import FORKING
 from reporter.queue.file import meaning
 from reporter.queue.patience import PATIENCE
 from reporter.queue.unavailable import Unavailable
+from reporter.shipped import shipped
 
 DIMENSIONS = (
     "planned_route", "actual_route", "decision_reason", "fallback_reason", "consent", "disclosed", "data_class",
@@ -149,7 +149,7 @@ class Evidence:
             if version > VERSION:
                 raise Unavailable("newer")
             if version < VERSION:
-                connection.executescript(files("reporter").joinpath("sql", "evidence.sql").read_text("utf-8"))
+                connection.executescript(shipped("reporter", "sql/evidence.sql"))
         except BaseException:  # whatever went wrong, the connection must not stay open behind it
             connection.close()
             raise

@@ -6,12 +6,11 @@ the policy lets through of them is put there while the message is on its way to 
 
 import io
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from reporter.reports import IDENTIFIERS, MARKER, PURPOSES, schema
+from reporter.reports import IDENTIFIERS, MARKER, PURPOSES, for_avro, schema
 
 NULL, PRESENT = b"\x00", b"\x02"
 """How Avro writes the index of a branch of `["null", "string"]`."""
@@ -69,7 +68,7 @@ def with_identifiers(message: Message, identifiers: Mapping[str, str]) -> bytes:
 def _parsed(report: str) -> Any:
     import fastavro  # noqa: PLC0415  # as in `encode`
 
-    return fastavro.parse_schema(deepcopy(dict(schema(report).document)))
+    return fastavro.parse_schema(for_avro(report))
 
 
 def _identifiers_at(content: bytes) -> int:

@@ -62,7 +62,6 @@ def usual_parts(directory: Directory, settings: SettingsNow, clock: Clock) -> Pa
 def parts_of_agent(directory: Directory, settings: SettingsNow, clock: Clock) -> Parts:
     """Those of the agent itself, which hands over to nobody."""
     # Some of it is needed by others, and later: a fork must find no import half done (`reporter.forking`).
-    import encodings.idna  # noqa: F401, PLC0415
     import ssl  # noqa: F401, PLC0415
     from random import SystemRandom  # noqa: PLC0415
 

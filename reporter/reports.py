@@ -5,10 +5,12 @@ the fingerprints stand here, and `tests/reporter/policy/test_reports.py` holds t
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
+
+from reporter.shipped import shipped
 
 VERSION = 1
 """The version of every report that this agent writes."""
@@ -46,6 +48,9 @@ PURPOSES = tuple(name.removeprefix(CONSENT) for name in PREAMBLE if name.startsw
 
 IDENTIFIERS = ("device_id", "user_id", "user_email", "hostname", "serial", "ip_address")
 """The fields that follow the preamble: never on a device's disk in a message, at most put in while one is sent."""
+
+NOT_FOR_AVRO = ("doc", "privacy", "unit")
+"""What is said of a field to people and to policies."""
 
 OTHER = "other"
 
@@ -113,12 +118,11 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """One report type: `document` is the parsed JSON of its file, `fingerprint` what its messages name it by."""
+    """One report type; its `fingerprint` is what its messages name it by."""
 
     name: str
     version: int
     fingerprint: bytes
-    document: Mapping[str, Any]
     fields: tuple[Field, ...]
 
     @property
@@ -136,8 +140,18 @@ class Report:
 def schema(name: str) -> Report:
     """The report of that name, read from its file once; raises `KeyError` where there is none."""
     fingerprint = FINGERPRINTS[name]
-    document = json.loads(_text(f"{name}.v{VERSION}.avsc"))
-    return Report(name, VERSION, fingerprint, document, _fields(document, "", {}))
+    return Report(name, VERSION, fingerprint, _fields(_parsed(name, dict), "", {}))
+
+
+def for_avro(name: str) -> dict[str, Any]:
+    """What Avro needs of the report's file, which is half of it: it is kept for as long as the process lives."""
+    return _parsed(name, lambda pairs: {key: value for key, value in pairs if key not in NOT_FOR_AVRO})
+
+
+def _parsed(name: str, made: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> dict[str, Any]:
+    text = shipped("schemas", f"reports/{name}.v{VERSION}.avsc")
+    found: dict[str, Any] = json.loads(text, object_pairs_hook=made)
+    return found
 
 
 def is_utf_8(text: str) -> bool:
@@ -147,12 +161,6 @@ def is_utf_8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _text(file: str) -> str:
-    from importlib.resources import files  # noqa: PLC0415  # 20 ms that a host application need not wait for
-
-    return files("schemas").joinpath("reports", file).read_text(encoding="utf-8")
 
 
 def _walk(fields: tuple[Field, ...]) -> Iterator[Field]:

@@ -101,7 +101,7 @@ class Work:
             self.follow_settings()
 
     def parts(self) -> Parts:
-        """The parts, made when they are first asked for; raises OSError where there is no directory to be had."""
+        """The parts, made when they are first asked for; raises OSError and `BadSettings` for the directory."""
         # Modules are imported here: no lock of ours may be waited for by whoever holds back a fork.
         with FORKING.held(), self._lock:
             if self._parts is None:
@@ -227,7 +227,7 @@ class Work:
     def _agent(self) -> Hands | None:
         try:
             return self.parts().agent
-        except OSError:
+        except NOT_NOW:
             return None
 
     def _close(self, over: list[Span]) -> None:

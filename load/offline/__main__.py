@@ -25,9 +25,8 @@ MOST_DAYS = 44
 """Reports that are older are refused, as every tier's horizon says; a device needs a day to come back."""
 
 COSTS = """\
-A thousand devices over thirty days take some 190 s
-of CPU, a minute and a half of two cores without other work, and 70 MB of the folder; all processes together have 350
-MiB at most, and 200 MiB more for each thousand devices."""
+A thousand devices over thirty days take some 190 s of CPU, a minute and a half of two cores without other work, and 70
+MB of the folder. All processes together have 350 MiB at most, and 200 MiB more for each thousand devices."""
 
 ABOUT = """\
 Let simulated devices live some days, with the device library, its queue and its sender on a clock that nobody waits
@@ -49,7 +48,8 @@ examples:
 
 Progress goes to stderr; stdout has the counts, what was compared, and `equal: true` or `equal: false` as the last line.
 
-The same seed, devices, days and tasks make the same run on any number of processes. {COSTS}
+The same seed, devices, days and tasks make the same run on any number of processes.
+{COSTS}
 
 exit codes: 0 equal; 1 not equal, or something else is wrong: each thing has a line; 2 wrong usage; 3 the run could not
 be finished; 130 interrupted. Whatever happens, every process is ended and everything that was written is removed.

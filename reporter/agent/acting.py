@@ -59,8 +59,8 @@ def _show(typed: Namespace, device: Device) -> None:
 
 
 def _routes(typed: Namespace, device: Device) -> None:
-    device.settings()
     since = routes.since_ms(typed.since, device.clock.now_ms())
+    device.settings()
     asked = routes.Asked(device, since, everywhere=typed.all)
     _print([routes.as_json(asked)] if typed.json else routes.told(asked))
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from reporter.agent.command import WrongUsage
 from reporter.agent.device import Device
 from reporter.agent.page import number, table, time
-from reporter.agent.refused import Refused
 from reporter.evidence import KEPT_DAYS, MS_PER_DAY, MS_PER_HOUR, Seen
 
 CLOUDS = ("managed_cloud", "private_cloud")
@@ -22,7 +22,7 @@ HEAD = ("hour (UTC)", "planned", "ran on", "why planned", "why left", "consent",
 
 
 def since_ms(text: str | None, now_ms: int) -> int:
-    """What `--since` says: `12h`, `7d`, a day or a time; raises `Refused`."""
+    """What `--since` says: `12h`, `7d`, a day or a time; raises `WrongUsage`."""
     if text is None:
         return now_ms - KEPT_DAYS * MS_PER_DAY
     ago = AGO.fullmatch(text)
@@ -31,7 +31,7 @@ def since_ms(text: str | None, now_ms: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Refused("--since takes 12h, 7d, 2026-11-21 or 2026-11-21T09:00Z") from None
+        raise WrongUsage("--since takes 12h, 7d, 2026-11-21 or 2026-11-21T09:00Z") from None
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 

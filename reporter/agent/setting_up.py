@@ -18,12 +18,10 @@ from reporter.agent.refused import Refused
 from reporter.agent.sample import sample
 from reporter.agent.showing import as_sent
 from reporter.configuring import configured
-from reporter.directory import Directory
 from reporter.reports import PURPOSES
 from reporter.state import BadSettings, Settings
 
 LONGEST_LINE = 4096
-OTHERS = 0o077
 STDIN = "-"
 
 
@@ -75,7 +73,6 @@ def _written(device: Device, endpoint: str, token: str, said: Mapping[str, Any])
     """The settings as they are on the disk then; raises `BadSettings`, `Refused` and OSError."""
     # What an operator set by hand, or took away, is not found out again.
     facts = {} if _is_set_up(device) else detected()
-    _must_be_a_devices(device.directory)
     device.directory.make()
     more = {**said, **_authorities(said), "device": {**facts, **said.get("device", {})}}
     source = configured(device.directory, endpoint, token, more)
@@ -96,15 +93,6 @@ def _authorities(said: Mapping[str, Any]) -> Mapping[str, str]:
     if not file.is_file():
         raise Refused("--ca-file: there is no such file")
     return {"ca_file": str(file)}
-
-
-def _must_be_a_devices(directory: Directory) -> None:
-    """Whoever names a place where others work by mistake, /tmp for instance, shall not lock them out."""
-    path, mine = directory.path, directory.settings.exists()
-    if path.is_dir() and path.stat().st_mode & OTHERS and not mine and next(path.iterdir(), None) is not None:
-        raise Refused(
-            "the directory has files of others in it, and is open to others; name one that is the device's own"
-        )
 
 
 def _is_set_up(device: Device) -> bool:

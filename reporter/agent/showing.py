@@ -7,7 +7,6 @@ these bytes and in no file.
 import io
 import json
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any
 
 from reporter.agent import at_the_gate
@@ -18,7 +17,7 @@ from reporter.agent.sample import sample
 from reporter.messages import FINGERPRINT_BYTES, with_identifiers
 from reporter.policy import LEAST, Policy
 from reporter.queue.nouns import Queued, Waiting
-from reporter.reports import IDENTIFIERS, MARKER, schema
+from reporter.reports import IDENTIFIERS, MARKER, for_avro
 from reporter.state import Settings
 from reporter.strip import identifiers
 
@@ -122,7 +121,7 @@ def decoded(report: str, content: bytes) -> dict[str, Any]:
     import fastavro  # noqa: PLC0415  # late, as everywhere in here
 
     body = io.BytesIO(content[HEADER_BYTES:])
-    parsed = fastavro.parse_schema(deepcopy(dict(schema(report).document)))
+    parsed = fastavro.parse_schema(for_avro(report))
     found: Any = fastavro.schemaless_reader(body, parsed, None)
     return {name: _plain(value) for name, value in found.items()}
 

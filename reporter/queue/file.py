@@ -16,12 +16,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from reporter.forking import FORKING
 from reporter.queue.patience import PATIENCE
 from reporter.queue.unavailable import Unavailable
+from reporter.shipped import shipped
 
 APPLICATION_ID = int.from_bytes(b"TdQu")
 VERSION = 1
@@ -156,7 +156,7 @@ class QueueFile:
                 os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
                 connection.execute("PRAGMA journal_mode = OFF")
-                connection.executescript(files("reporter.queue").joinpath("sql", "schema.sql").read_text("utf-8"))
+                connection.executescript(shipped("reporter.queue", "sql/schema.sql"))
                 if damaged:
                     connection.execute("INSERT INTO counts VALUES ('queue_damaged', ?, 1)", (damaged,))
         except sqlite3.Error as error:

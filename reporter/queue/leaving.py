@@ -5,12 +5,16 @@ from bisect import bisect_left
 from typing import Any
 
 from reporter.queue import counts
-from reporter.queue.nouns import Accepted, Discarded, Held, Queued, Verdict, Waiting
+from reporter.queue.nouns import MS_PER_DAY, Accepted, Discarded, Held, Queued, SetAside, Verdict, Waiting
 from reporter.windows.histogram import BORDERS
 
 WITHDRAWN = "consent_withdrawn"
 RESTS_ON = "instr(purposes, '<' || ? || '>')"
 """Which reports rest on a consent, as `reporter.queue.rows` writes it."""
+
+PART_OF_AGE = 4
+SHORTEST_ASIDE_MS = 60_000
+"""How long a report is set aside: a fourth of its age, at least a minute, at most a day."""
 
 OLDEST = "SELECT place, size FROM reports ORDER BY window_start, size, place"
 HOLD = "UPDATE reports SET not_before_ms = ?, held_for = ? WHERE place = ? AND report_id = ?"
@@ -54,6 +58,10 @@ def settle(connection: sqlite3.Connection, one: Waiting, verdict: Verdict, now_m
             remove(connection, f"{counts.DISCARDED}{reason}", which, values)
         case Held(reason, seconds):
             connection.execute(HOLD, (now_ms + int(seconds * 1000), reason, *values))
+        case SetAside(reason):
+            aside = (now_ms - one.queued.window_end) // PART_OF_AGE
+            until = now_ms + min(max(aside, SHORTEST_ASIDE_MS), MS_PER_DAY)
+            connection.execute(HOLD, (until, reason, *values))
 
 
 def _arrived(queued: Queued, now_ms: int) -> dict[str, int]:

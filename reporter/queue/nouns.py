@@ -75,11 +75,18 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """Not now, as far as can be told for its own sake: it waits for a part of its age, so ever longer."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Untouched:
     """Nothing is known of it: the request as a whole came to nothing."""
 
 
-Verdict = Accepted | Discarded | Held | Untouched
+Verdict = Accepted | Discarded | Held | SetAside | Untouched
 """What became of one report of a batch."""
 
 

@@ -72,7 +72,7 @@ class Queue:
         self._file = QueueFile(path, damaged_files=self._limits.damaged_files)
         self._unrecorded: Counter[str] = Counter()
         self._given_up: set[str] = set()
-        self._policy: tuple[str, Policy | None] | None = None
+        self._policy: tuple[int, Policy | None] | None = None
 
     def opened(self, window: str, start_ms: int) -> None:
         """A window of that name, chosen by the caller, is being added up by this process."""
@@ -259,8 +259,10 @@ class Queue:
             found = connection.execute("SELECT value FROM facts WHERE name = ?", (POLICY,)).fetchone()
         if found is None:
             return None
-        if self._policy is None or self._policy[0] != found[0] + endpoint:
-            self._policy = (found[0] + endpoint, _policy(found[0], endpoint))
+        # Not the fact itself, of which 100 KB would stay in memory.
+        known = hash((found[0], endpoint))
+        if self._policy is None or self._policy[0] != known:
+            self._policy = (known, _policy(found[0], endpoint))
         return self._policy[1]
 
 

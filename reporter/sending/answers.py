@@ -2,6 +2,9 @@
 
 The gate says with every refusal what to do about it (docs/http.md, "When to try again"), so that no reason need be
 known here. What is no such answer, from a proxy or a portal for instance, is a retry, and nothing is lost by it.
+
+A fault may have its cause in one of the reports, and the oldest goes first. So that it does not keep all others
+waiting, each fault halves the next batch, and a report that met one alone is set aside for a while.
 """
 
 import json
@@ -11,14 +14,18 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from reporter.queue.nouns import Accepted, Discarded, Held, Untouched, Verdict
+from reporter.queue.nouns import Accepted, Discarded, Held, SetAside, Untouched, Verdict
 
 ACCEPTED = 202
 ADMINISTRATORS = (401, 403, 421)
 """The device's token or endpoint is wrong, whoever says so: every further request would be refused as well."""
 
 TOO_LARGE = 413
+BUSY = (429, 503)
+"""It is the gate that cannot, whatever it is sent."""
+
 LOWEST_REFUSAL = 400
+LOWEST_FAULT = 500
 
 DAY_SECONDS = 86_400.0
 MINUTE_SECONDS = 60.0
@@ -65,11 +72,18 @@ class Shrink:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitAndShrink:
+    """As `Wait`, and then fewer."""
+
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """A person has to change a setting of the device or of the gate."""
 
 
-Next = GoOn | Wait | Shrink | Pause
+Next = GoOn | Wait | Shrink | WaitAndShrink | Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +115,7 @@ def decide(answer: Answer, size: int) -> Decision:
         return _all(Held(reason, DAY_SECONDS), size, GoOn(), reason)
     if action == "ask_admin":
         return _all(Untouched(), size, Pause(), reason)
-    return _all(Untouched(), size, Wait(retry_after(answer)), reason)
+    return _again(answer, size, reason)
 
 
 def retry_after(answer: Answer) -> float | None:
@@ -157,6 +171,13 @@ def _smaller(size: int, reason: str, action: str | None) -> Decision:
     if action == "discard":
         return _all(Discarded(reason), size, GoOn(), reason)
     return _all(Held(reason, DAY_SECONDS), size, GoOn(), reason)
+
+
+def _again(answer: Answer, size: int, reason: str) -> Decision:
+    seconds = retry_after(answer)
+    if answer.status < LOWEST_FAULT or answer.status in BUSY:
+        return _all(Untouched(), size, Wait(seconds), reason)
+    return _all(SetAside(reason) if size == 1 else Untouched(), size, WaitAndShrink(seconds), reason)
 
 
 def _all(verdict: Verdict, size: int, then: Next, reason: str) -> Decision:

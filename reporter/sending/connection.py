@@ -2,7 +2,8 @@
 
 * The certificate is verified, against the system's authorities or those of `ca_file`, and nothing switches that off.
   Without TLS it goes to this machine and nowhere else, whatever the name resolves to.
-* An exchange has a deadline as a whole: a server that sends a byte now and then is given up like one that is silent.
+* An exchange has a deadline as a whole, connecting and the proxy's part included: a server or a proxy that sends a byte
+  now and then is given up like one that is silent. Only the system's own look-up of a name ends when that does.
 * An answer is bounded. Redirects are not followed: the token goes to the endpoint or nowhere.
 * A proxy is used if the settings name one, or say that the environment does.
 """
@@ -14,7 +15,8 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from ipaddress import ip_address
 from ssl import CERT_REQUIRED, SSLCertVerificationError, SSLContext, SSLError, create_default_context
 from typing import Any, Protocol
@@ -24,6 +26,8 @@ from reporter.sending.answers import Answer, NoAnswer
 from reporter.state import ENVIRONMENT, Settings
 
 CONNECT_SECONDS = 10.0
+"""For each address of a name, and for the beginning of TLS."""
+
 EXCHANGE_SECONDS = 30.0
 MAX_ANSWER = 1 << 20
 """Bytes. A policy is about 200 KB, the verdicts on a full batch at most 150."""
@@ -108,31 +112,39 @@ class Connection:
         return self._open
 
     def _connected(self, deadline: float) -> HTTPConnection:
-        made = self._made(min(CONNECT_SECONDS, self._seconds))
-        proxy = self._proxy()
-        if proxy is not None and self._parts.scheme == "https":
-            made.set_tunnel(made.host, made.port, proxy.headers)
-            made.host, made.port = proxy.host, proxy.port
+        made = self._made()
         try:
-            made.connect()
+            made.sock = _Deadlined(self._socket(made, deadline), deadline)
         except (OSError, HTTPException) as error:
-            made.close()
-            refused = proxy is not None and str(error).startswith("Tunnel connection failed")
-            raise NoAnswer("proxy" if refused else _reason(error, while_connecting="unreachable")) from None
-        if self._parts.scheme == "http" and not ip_address(made.sock.getpeername()[0]).is_loopback:
-            made.close()
-            raise NoAnswer("unreachable")
-        made.sock = _Deadlined(made.sock, deadline)
+            raise NoAnswer(_reason(error, while_connecting="unreachable")) from None
         made.auto_open = 0  # what ended is opened here, with all of the above, or not at all
         return made
 
-    def _made(self, timeout: float) -> HTTPConnection:
+    def _made(self) -> HTTPConnection:
         host = str(self._parts.hostname)
         if self._parts.scheme == "http":
-            return HTTPConnection(host, self._parts.port, timeout=timeout)
+            return HTTPConnection(host, self._parts.port)
         if self._context is None:
             self._context = _context(self._settings.ca_file)
-        return HTTPSConnection(host, self._parts.port, timeout=timeout, context=self._context)
+        return HTTPSConnection(host, self._parts.port, context=self._context)
+
+    def _socket(self, to: HTTPConnection, deadline: float) -> socket.socket:
+        """A socket that leads to the gate, and to nobody who could not prove to be it."""
+        proxy = self._proxy() if self._parts.scheme == "https" else None
+        host, port = (to.host, to.port) if proxy is None else (proxy.host, proxy.port)
+        sock = _reached(host, port, deadline)
+        try:
+            if proxy is not None:
+                _ask_for_tunnel(_Deadlined(sock, deadline), to, proxy.headers)
+            if self._context is not None:
+                sock.settimeout(_left(deadline))
+                return self._context.wrap_socket(sock, server_hostname=_ascii(to.host))
+            if not ip_address(sock.getpeername()[0]).is_loopback:
+                raise NoAnswer("unreachable")
+        except BaseException:  # whatever went wrong, it must not stay open
+            sock.close()
+            raise
+        return sock
 
     def _proxy(self) -> "_Proxy | None":
         named = self._settings.proxy
@@ -154,6 +166,47 @@ class _Proxy:
         if parts.username is not None:
             user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self.headers["Proxy-Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
+
+
+def _reached(host: str, port: int, deadline: float) -> socket.socket:
+    """A socket that is connected to the first address of the host that answers."""
+    failed = OSError()
+    for family, kind, protocol, _, address in socket.getaddrinfo(_ascii(host), port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(_left(deadline))
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            sock.close()
+            failed = error
+        else:
+            return sock
+    raise failed
+
+
+def _ascii(host: str) -> bytes:
+    """The name as it is looked up; for a text the tables of all scripts would be loaded."""
+    return host.encode("ascii" if host.isascii() else "idna")
+
+
+def _left(deadline: float) -> float:
+    """How long one step of connecting may take."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return min(left, CONNECT_SECONDS)
+
+
+def _ask_for_tunnel(proxy: Any, to: HTTPConnection, headers: Mapping[str, str]) -> None:
+    """Have the proxy connect to the gate."""
+    gate = f"[{to.host}]:{to.port}" if ":" in to.host else f"{to.host}:{to.port}"
+    lines = [f"CONNECT {gate} HTTP/1.1", f"Host: {gate}", *[f"{name}: {text}" for name, text in headers.items()]]
+    proxy.sendall("\r\n".join([*lines, "", ""]).encode())
+    with HTTPResponse(proxy, method="CONNECT") as answer:
+        answer.begin()
+        if answer.status != HTTPStatus.OK:
+            raise NoAnswer("proxy")
 
 
 class _Deadlined:

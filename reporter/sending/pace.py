@@ -44,7 +44,8 @@ class Pace:
         self._not_before = monotonic()
         self._asked_until = self._not_before
         self._idle = True
-        self._limit = MOST_REPORTS
+        self.limit = MOST_REPORTS
+        """How many reports may go together while all is well."""
 
     @property
     def circuit(self) -> str:
@@ -56,7 +57,7 @@ class Pace:
     @property
     def most_reports(self) -> int:
         """How many reports the next batch may have."""
-        return self._limit if self.circuit == "closed" else min(self._limit, FEW_REPORTS)
+        return self.limit if self.circuit == "closed" else min(self.limit, FEW_REPORTS)
 
     def seconds(self) -> float:
         """Until the next request may go; 0 when it may."""
@@ -76,7 +77,7 @@ class Pace:
     def answered(self) -> None:
         """The gate took what was sent, in whole or in part."""
         self._failures = self._pauses = 0
-        self._limit = min(self._limit * 2, MOST_REPORTS)
+        self.limit = min(self.limit * 2, MOST_REPORTS)
         self._wait(self._random.uniform(*BETWEEN_SECONDS))
 
     def failed(self, retry_after: float | None = None) -> None:
@@ -95,8 +96,12 @@ class Pace:
 
     def too_many(self, sent: int) -> None:
         """A batch of so many reports was too large."""
-        self._limit = max(min(self._limit, sent) // 2, 1)
+        self.limit = max(min(self.limit, sent) // 2, 1)
         self._wait(self._random.uniform(*BETWEEN_SECONDS))
+
+    def at_most(self, reports: int) -> None:
+        """The process before this one had come down to batches of so many."""
+        self.limit = max(min(self.limit, reports), 1)
 
     def asked(self, seconds: float) -> None:
         """The gate wants to hear nothing for so long; a longer delay of our own stays."""
@@ -117,7 +122,7 @@ class Pace:
     def restart(self) -> None:
         """The settings are others: what was learned of the gate before means nothing."""
         self._failures = self._pauses = 0
-        self._limit = MOST_REPORTS
+        self.limit = MOST_REPORTS
         self._not_before = self._asked_until = self._monotonic()
 
     def _wait(self, seconds: float) -> None:

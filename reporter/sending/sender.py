@@ -18,6 +18,7 @@ from reporter.sending.answers import (
     Pause,
     Shrink,
     Wait,
+    WaitAndShrink,
     date,
     decide,
 )
@@ -66,7 +67,6 @@ class Sender:
         self._current: Settings | None = None
         self._transport: Transport | None = None
         self._watch: PolicyWatch | None = None
-        self._tier: str | None = None
         self._expired_at: float | None = None
         self._outcome = WAITING
 
@@ -147,26 +147,30 @@ class Sender:
             )
             self._transport = self._connect(settings)
             self._begin(settings, self._watch)
-            self._current, self._tier = settings, None
+            self._current = settings
         return self._transport, self._watch
 
     def _begin(self, settings: Settings, watch: PolicyWatch) -> None:
         if self._current is None:
-            if (seconds := self._still_asked(settings.endpoint)) > 0:
-                self.pace.asked(seconds)
+            self._go_on_from(self._queue.fact(ANSWER) or {}, settings.endpoint)
         elif _way(settings) != _way(self._current):
             self.pace.restart()
             # Another token may be one of another tier, which must not get what was made for the one before.
             watch.ask_first()
+            return
+        self._discard_other_tiers(settings, watch)
 
-    def _still_asked(self, endpoint: str) -> float:
-        """The seconds for which the gate wanted to hear nothing, when it told the process before this one."""
-        told = self._queue.fact(ANSWER) or {}
-        until = told.get("asked_until_ms")
-        if told.get("endpoint") != endpoint or not isinstance(until, int):
-            return 0.0
-        left = until / 1000 - self._clock.now_ms() / 1000
-        return left if 0 < left <= MAX_RETRY_AFTER * (1 + BEYOND) else 0.0
+    def _go_on_from(self, told: Mapping[str, Any], endpoint: str) -> None:
+        """What the process before this one noted of the gate: for how long it wants to hear nothing, and how much."""
+        if told.get("endpoint") != endpoint:
+            return
+        until, most = told.get("asked_until_ms"), told.get("most_reports")
+        if isinstance(most, int):
+            self.pace.at_most(most)
+        if isinstance(until, int):
+            left = until / 1000 - self._clock.now_ms() / 1000
+            if 0 < left <= MAX_RETRY_AFTER * (1 + BEYOND):
+                self.pace.asked(left)
 
     def _withdraw(self, consents: frozenset[str]) -> None:
         """Nothing stays that rests on a consent which is not given; whoever withdrew it may have missed a window."""
@@ -180,13 +184,16 @@ class Sender:
         except NoAnswer as failure:
             self._failed(failure)
             return self.pace.seconds()
-        policy = watch.policy
-        if reason is not None:
+        if reason is None:
+            self._discard_other_tiers(settings, watch)
+        else:
             self._note(reason=reason)
-        if policy is not None and settings.on_tier_change == "discard" and policy.tier != self._tier:
-            self._queue.discard_other_tiers(policy.tier)
-        self._tier = None if policy is None else policy.tier
         return 0.0
+
+    def _discard_other_tiers(self, settings: Settings, watch: PolicyWatch) -> None:
+        """Where they are not to be kept; while the tier is not known nothing is."""
+        if settings.on_tier_change == "discard" and (policy := watch.policy) is not None:
+            self._queue.discard_other_tiers(policy.tier)
 
     def _batch(self, settings: Settings, policy: Policy | None) -> Batch | None:
         return self._queue.due(
@@ -229,6 +236,9 @@ class Sender:
                 self.pace.failed(seconds)
             case Shrink():
                 self.pace.too_many(sent)
+            case WaitAndShrink(seconds):
+                self.pace.too_many(sent)
+                self.pace.failed(seconds)
             case Pause():
                 self.pace.refused()
         if not isinstance(decision.then, GoOn | Shrink):
@@ -258,6 +268,7 @@ class Sender:
         asked = {
             "endpoint": None if self._current is None else self._current.endpoint,
             "asked_until_ms": self._clock.now_ms() + round(self.pace.asked_seconds * 1000),
+            "most_reports": self.pace.limit,
         }
         self._queue.note(ANSWER, {**told, **waits, **asked, "policy_version": policy_version})
 

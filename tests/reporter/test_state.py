@@ -225,6 +225,23 @@ def test_somebody_elses_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (tmp_path / "device").stat().st_mode & 0o777 == 0o755
 
 
+def test_a_directory_in_which_others_work(tmp_path: Path) -> None:
+    """A directory that is open to others and has files in it is refused as it is, unless it is a device's already."""
+    tmp_path.chmod(0o755)
+    directory = Directory(tmp_path)
+    (tmp_path / "theirs").touch()
+    with pytest.raises(BadSettings, match="files of others"):
+        directory.make()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    (tmp_path / "theirs").rename(directory.spans)
+    directory.make()
+    tmp_path.chmod(0o755)
+    for name in ("settings.json", "more"):
+        (tmp_path / name).touch()
+    directory.make()
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
 def test_somebody_elses_link(tmp_path: Path) -> None:
     """A link that somebody else has laid is refused, though it leads to a directory of ours; our own is followed."""

@@ -355,7 +355,7 @@ def test_routes(ready: Place) -> None:
     }
     assert len(ready.type("routes", "--json", "--all", "--since", "2h").document["rows"]) == 2
     assert ready.type("routes", "--since", "2999-01-01").out.startswith("No: none of 0 tasks")
-    assert ready.type("routes", "--since", "yesterday").code == 1
+    assert ready.type("routes", "--since", "yesterday").code == 2
 
 
 def test_a_reader_that_has_enough(ready: Place) -> None:

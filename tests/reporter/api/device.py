@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -21,7 +20,7 @@ from reporter.parts import MakesParts, Parts, SettingsNow
 from reporter.queue.nouns import Queued
 from reporter.queue.queue import Queue
 from reporter.reporter import Reporter
-from reporter.reports import schema
+from reporter.reports import for_avro
 from reporter.sending.sender import Sender
 from reporter.sending.sender_lock import SenderLock
 from reporter.state import Settings, SettingsFile, write
@@ -124,7 +123,7 @@ def reporter_task(inbox: Inbox, tell: Callable[[RunningTask], None], **said: Any
 
 @lru_cache
 def _parsed(report: str) -> Any:
-    return fastavro.parse_schema(deepcopy(dict(schema(report).document)))
+    return fastavro.parse_schema(for_avro(report))
 
 
 def decoded(report: str, message: bytes) -> dict[str, Any]:

@@ -84,6 +84,15 @@ def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
     assert (status["state"], status["why"]) == ("off", "settings.json cannot be read")
 
 
+def test_a_directory_of_others(tmp_path: Path) -> None:
+    """An application that names a directory in which others work locks nobody out, and `status` says why it is off."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "theirs").touch()
+    status = configured(tmp_path, endpoint=ENDPOINT, token=SECRET).status()
+    assert (status["state"], status["why"][:41]) == ("off", "directory: it has files of others in it, ")
+    assert (stat.S_IMODE(tmp_path.stat().st_mode), [*tmp_path.iterdir()]) == (0o755, [tmp_path / "theirs"])
+
+
 def test_consent_is_written_down(tmp_path: Path) -> None:
     """What a person answered is in the settings when the call returns."""
     reporter = configured(tmp_path, endpoint=ENDPOINT, token=SECRET)

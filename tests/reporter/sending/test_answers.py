@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.problems import PROBLEMS, Reason, problem_document
-from reporter.queue.nouns import Accepted, Discarded, Held, Untouched, Verdict
+from reporter.queue.nouns import Accepted, Discarded, Held, SetAside, Untouched, Verdict
 from reporter.sending.answers import (
     DAY_SECONDS,
     MINUTE_SECONDS,
@@ -18,6 +18,7 @@ from reporter.sending.answers import (
     Pause,
     Shrink,
     Wait,
+    WaitAndShrink,
     decide,
     retry_after,
 )
@@ -95,8 +96,8 @@ WHOLE: list[Any] = [
         answer(503, {"reason": "stopping", "action": "retry"}, retry_after="7"), Untouched(), Wait(7.0), id="503"
     ),
     pytest.param(answer(429, b"slow down", retry_after="30"), Untouched(), Wait(30.0), id="a proxy's 429"),
-    pytest.param(answer(500, {"reason": "internal", "action": "retry"}), Untouched(), Wait(), id="500"),
-    pytest.param(answer(502, b"<html>"), Untouched(), Wait(), id="a proxy's 502"),
+    pytest.param(answer(500, {"reason": "internal", "action": "retry"}), Untouched(), WaitAndShrink(), id="500"),
+    pytest.param(answer(502, b"<html>", retry_after="9"), Untouched(), WaitAndShrink(9.0), id="a proxy's 502"),
     pytest.param(answer(200, b"<html>"), Untouched(), Wait(), id="a portal's page"),
     pytest.param(answer(200, {"accepted": 5, "rejected": []}), Untouched(), Wait(), id="a 200, whatever it says"),
     pytest.param(answer(200, {"reason": "gone", "action": "discard"}), Untouched(), Wait(), id="no refusal"),
@@ -125,6 +126,13 @@ def test_a_request_that_was_refused(said: Answer, verdict: Verdict, then: Next) 
     """What concerns the request as a whole costs no report, whoever it was that answered."""
     decision = decide(said, 5)
     assert (decision.verdicts, decision.then) == ((verdict,) * 5, then)
+
+
+def test_a_fault_met_alone() -> None:
+    """A report that meets a fault alone is set aside, but not for a gate or a proxy that is busy with all of them."""
+    fault = answer(500, {"reason": "internal", "action": "retry"})
+    assert decide(fault, 1).verdicts == (SetAside("internal"),)
+    assert [decide(answer(status, b""), 1).verdicts for status in (429, 503, 200)] == [(Untouched(),)] * 3
 
 
 @pytest.mark.parametrize("reason", tuple(Reason), ids=lambda reason: reason.value)

@@ -22,6 +22,9 @@ from tests.reporter.sending.bad_server import BadServer, Request, bad_server, ht
 SHORT_SECONDS = 0.3
 """How long an exchange may last where it is meant to be given up."""
 
+MOST_DRIPS = 100
+"""Ten times as long."""
+
 
 MADE: list[Connection] = []
 
@@ -265,6 +268,35 @@ def test_a_proxy(certificates: Path) -> None:
             assert asked.line.startswith(f"CONNECT localhost:{gate.port} ")
         assert asked.headers["proxy-authorization"] == "Basic dXMgZXI6cGFzcw=="
         assert "authorization" not in asked.headers
+
+
+@pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 200 OK\r\nX: "])
+def test_a_proxy_that_drips(beginning: bytes) -> None:
+    """A proxy that sends a byte of its answer now and then is given up at the deadline as well."""
+    told = 0
+
+    def behave(accepted: socket.socket, _: Request) -> None:
+        nonlocal told
+        accepted.sendall(beginning)
+        while not proxy.ended.wait(SHORT_SECONDS / 10) and told < MOST_DRIPS:
+            accepted.sendall(b"1" if beginning else b"H")
+            told += 1
+
+    with bad_server(behave) as proxy:
+        settings = Settings(endpoint="https://gate.example", token="t", proxy=f"http://localhost:{proxy.port}")
+        assert reason(Connection(settings, seconds=SHORT_SECONDS)) == "timeout"
+    assert told < MOST_DRIPS
+
+
+def test_a_name_of_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second address of a name is taken where nobody is at the first, and all of them share the deadline."""
+    with bad_server(says()) as gone:
+        nobody = (2, 1, 6, "", ("127.0.0.1", gone.port))
+    with bad_server(says(http("202 Accepted", b"{}"))) as server:
+        there = (2, 1, 6, "", ("127.0.0.1", server.port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [nobody, there])
+        assert post(connected(server)).status == 202
+        assert reason(connected(server, seconds=0.0)) == "timeout"
 
 
 @pytest.mark.parametrize(("setting", "asked"), [(None, 0), ("environment", 1)])

@@ -168,6 +168,18 @@ def test_a_choice_that_changes(tmp_path: Path) -> None:
     assert device.queue.status().totals == {"windows_closed": 1, "lost.tier_changed": 1}
 
 
+def test_a_tier_that_changed_while_nothing_ran(tmp_path: Path) -> None:
+    """Reports of the tier before are discarded with the first step where the policy is known, before it is asked."""
+    gate = MadeUpGate()
+    before = MadeUpDevice(tmp_path, gate, on_tier_change="discard")
+    before.run(1)
+    before.sender.close()
+    device = MadeUpDevice(tmp_path, gate, on_tier_change="discard")
+    put(device.queue, report(policy=BYOD, consents=frozenset()), report(policy=MANAGED))
+    device.sender.step()
+    assert (len(gate.asked), device.queue.depth().reports) == (1, 1)
+
+
 def test_nothing_goes_to_an_endpoint_whose_tier_is_not_known(tmp_path: Path) -> None:
     """With another endpoint the tier is not known any more, and reports made for one wait until it is."""
     gate = MadeUpGate()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reporter.reports import schema
+from reporter.reports import for_avro
 from reporter.windows import task_window
 from reporter.windows.cell import SUMMED, cell_for
 from reporter.windows.folding import Folding
@@ -31,7 +31,7 @@ HEADER = {"report_id": bytes(16), "window_start": NINE, "window_end": NINE, "har
 def encoded(report: str, values: dict[str, Any]) -> bytes:
     """What Avro's library makes of it, in its strict mode."""
     out = io.BytesIO()
-    fastavro.schemaless_writer(out, schema(report).document, HEADER | values, strict_allow_default=True)  # type: ignore[arg-type]
+    fastavro.schemaless_writer(out, for_avro(report), HEADER | values, strict_allow_default=True)
     return out.getvalue()
 
 
