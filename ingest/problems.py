@@ -173,7 +173,7 @@ PROBLEMS: dict[Reason, Problem] = {
         400, "ask_admin", "The request is not HTTP/1.1 that this gate reads; a protocol upgrade is not offered."
     ),
     Reason.BAD_QUERY: Problem(400, "ask_admin", "The only query parameter is check=1; nothing was stored."),
-    Reason.BODY_TIMEOUT: Problem(408, "retry", "The body did not arrive in time."),
+    Reason.BODY_TIMEOUT: Problem(408, "retry", "The request did not arrive in time."),
     Reason.DISCONNECTED: Problem(400, "retry", "The sender hung up before the body was complete."),
     Reason.NO_TOKEN: Problem(401, "ask_admin", "An Authorization header with a bearer token is needed."),
     Reason.WRONG_TOKEN: Problem(401, "ask_admin", "The token is not one that this gate knows."),

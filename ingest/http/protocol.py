@@ -15,19 +15,27 @@ from ingest.http import answers
 from ingest.http.service import PROBLEM_JSON
 from ingest.problems import Reason, problem_document
 
-REASON = Reason.MALFORMED_REQUEST
-BODY = answers.encode(problem_document(REASON))
-HEAD = (
-    f"HTTP/1.1 {REASON.problem.status} Bad Request\r\n"
-    f"content-type: {PROBLEM_JSON}\r\ncontent-length: {len(BODY)}\r\nconnection: close\r\n\r\n"
-).encode()
 
+def _answer(reason: Reason, phrase: str) -> bytes:
+    body = answers.encode(problem_document(reason))
+    head = (
+        f"HTTP/1.1 {reason.problem.status} {phrase}\r\n"
+        f"content-type: {PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+MALFORMED = _answer(Reason.MALFORMED_REQUEST, "Bad Request")
+TOO_LATE = _answer(Reason.BODY_TIMEOUT, "Request Timeout")
 
 MAX_HEAD = 1 << 15
 """Bytes that may come without bringing a request any further: a request line and headers take a few hundred."""
 
 HEAD_SECONDS = 10.0
 """How long that may take, from the connection or from the first byte of a further request."""
+
+LAST_LOOK_SECONDS = 0.01
+"""Any time will do: what is in the sockets is read between two timers."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -50,7 +58,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._idle_bytes += len(data)
         super().data_received(data)
         if self._idle_bytes > MAX_HEAD:
-            self._give_up()
+            self._refuse(MALFORMED)
         elif self._idle_bytes and self._deadline is None:
             self._expect_progress()
 
@@ -73,20 +81,26 @@ class HttpProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _expect_progress(self) -> None:
-        self._deadline = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._give_up)
+        self._deadline = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._look_once_more)
 
-    def _give_up(self) -> None:
-        if not self.transport.is_closing():
-            self.send_400_response("")
+    def _look_once_more(self) -> None:
+        # A process that stood still (stopped, starved) wakes up to its timers first, and to sockets afterwards: whole
+        # requests have waited there, and are not late. uvloop runs its timers before it reads.
+        self._deadline = asyncio.get_running_loop().call_later(LAST_LOOK_SECONDS, self._refuse, TOO_LATE)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser could not read, and hang up; `msg` is uvicorn's."""
         del msg
+        self._refuse(MALFORMED)
+
+    def _refuse(self, answer: bytes) -> None:
+        if self.transport.is_closing():
+            return
         if self._owes_an_answer():
             # A report that was whole may be stored by now, so its own answer comes first and ends the connection.
             self.cycle.keep_alive = False
             return
-        self.transport.write(HEAD + BODY)
+        self.transport.write(answer)
         self.transport.close()
 
     def _owes_an_answer(self) -> bool:

@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from random import Random
 
@@ -34,6 +34,11 @@ CONFLUENT = 1 / 3
 
 LOGS = {"embedded": ("embedded",), "kafka": ("kafka",), "both": ("embedded", "kafka")}
 Say = Callable[[str], None]
+Numbers = Sequence[int]
+
+ROUNDS_OF_A_LIFE = 50
+"""Then another directory begins: every round looks at all that its directory ever had, so that the hundred and fiftieth
+would take longer than the first ten."""
 
 
 def main() -> int:
@@ -45,10 +50,10 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background commands ignore it
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     violations: list[Violation] = []
+    lives = [range(asked.round, asked.round + 1)] if asked.round else _lives(asked.rounds)
     try:
         for log in LOGS[asked.log]:
-            numbers = [asked.round] if asked.round else range(1, asked.rounds + 1)
-            violations += RUNS[log](folder / log, seed, numbers)
+            violations += RUNS[log](folder / log, seed, lives)
     except NoBroker as error:
         _say(total(violations))
         return _failed(folder, f"there is no Kafka to try: {error}")
@@ -65,35 +70,53 @@ def main() -> int:
     return 0
 
 
-def on_embedded(folder: Path, seed: int, numbers: Sequence[int]) -> Sequence[Violation]:
+def on_embedded(folder: Path, seed: int, lives: Sequence[Numbers]) -> Sequence[Violation]:
     """Rounds on the embedded log."""
 
-    async def run() -> Sequence[Violation]:
-        async with living(EmbeddedWorld(folder), embedded_injections(), seed=seed) as life:
+    async def run(numbers: Numbers) -> Sequence[Violation]:
+        async with living(EmbeddedWorld(_place(folder, numbers)), embedded_injections(), seed=seed) as life:
             return await play(life, numbers, log="embedded", seed=seed, say=_say)
 
-    return asyncio.run(run())
+    return _until_one_fails(run, lives)
 
 
-def on_kafka(folder: Path, seed: int, numbers: Sequence[int]) -> Sequence[Violation]:
-    """Rounds on Kafka, with a cluster of its own."""
-    with cluster(folder / "kafka", brokers=BROKERS) as kafka:
+def on_kafka(folder: Path, seed: int, lives: Sequence[Numbers]) -> Sequence[Violation]:
+    """Rounds on Kafka, with a cluster of its own on which every life has topics of its own."""
+    with cluster(folder / "brokers", brokers=BROKERS) as kafka:
 
-        async def run() -> Sequence[Violation]:
-            registry = OWN_REGISTRY if Random(f"{seed}/framing").random() < CONFLUENT else None
+        async def run(numbers: Numbers) -> Sequence[Violation]:
+            registry = OWN_REGISTRY if Random(f"{seed}/{numbers[0]}/framing").random() < CONFLUENT else None
             _say(f"kafka: values begin as {'Confluent' if registry else 'Avro'} has it")
-            world = KafkaWorld(folder, kafka, prefix="faults.", registry=registry)
+            world = KafkaWorld(_place(folder, numbers), kafka, prefix=f"faults.{numbers[0]}.", registry=registry)
             await world.make_topics()
             async with living(world, kafka_injections(), seed=seed) as life:
                 return await play(life, numbers, log="kafka", seed=seed, say=_say)
 
-        return asyncio.run(run())
+        return _until_one_fails(run, lives)
+
+
+def _place(folder: Path, numbers: Numbers) -> Path:
+    return folder / f"from-round-{numbers[0]}"
+
+
+def _until_one_fails(
+    run: Callable[[Numbers], Coroutine[None, None, Sequence[Violation]]], lives: Sequence[Numbers]
+) -> Sequence[Violation]:
+    for numbers in lives:
+        if violations := asyncio.run(run(numbers)):
+            return violations
+    return []
 
 
 RUNS = {"embedded": on_embedded, "kafka": on_kafka}
 
 
-async def play(life: Life, numbers: Sequence[int], *, log: str, seed: int, say: Say) -> Sequence[Violation]:
+def _lives(rounds: int) -> Sequence[Numbers]:
+    starts = range(1, rounds + 1, ROUNDS_OF_A_LIFE)
+    return [range(start, min(start + ROUNDS_OF_A_LIFE, rounds + 1)) for start in starts]
+
+
+async def play(life: Life, numbers: Numbers, *, log: str, seed: int, say: Say) -> Sequence[Violation]:
     """Rounds until the first in which something does not hold, and a last look; what does not."""
     started = time.monotonic()
     for number in numbers:

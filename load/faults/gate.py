@@ -21,6 +21,10 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 """How long a gate may take to end, by its contract."""
 
+PATIENCE_SECONDS = 300.0
+"""For an answer to the schedule itself: a publication over all hours of 200 rounds takes seconds of CPU, of which two
+logs and three brokers leave little. What devices wait for is looked at in `load/faults/clients.py`."""
+
 POLL_SECONDS = 0.02
 PROGRAM = "load.faults.turned_clock"
 NOT_INHERITED = ("TIDEGATE_", "OTEL_")
@@ -51,7 +55,7 @@ class GateProcess:
         environment |= GIVES_BACK
         if failpoints:
             environment["TIDEGATE_FAILPOINTS"] = failpoints
-        self.client = httpx.Client(timeout=60)
+        self.client = httpx.Client(timeout=PATIENCE_SECONDS)
         self.url = ""
         self._stdout = folder / "stdout"
         self._stderr = folder / "stderr"
