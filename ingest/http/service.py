@@ -3,6 +3,7 @@
 What FastAPI would say by itself about a bad request repeats the request; here every refusal is a problem document.
 """
 
+import gzip
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -16,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from ingest.gate import Gate
 from ingest.http import answers
+from ingest.http.negotiation import accepts_gzip, is_known
 from ingest.http.policy_document import policy_document
 from ingest.problems import Reason, Rejected, problem_document
 from ingest.telemetry.metrics import PROMETHEUS_CONTENT_TYPE
@@ -46,11 +48,19 @@ class Readiness(NamedTuple):
     more: Mapping[str, Any] = MappingProxyType({})
 
 
+class Published(NamedTuple):
+    """A policy as it is sent. Its tag is weak, for it stands for both forms (RFC 9110, 8.8.1)."""
+
+    plain: bytes
+    gzipped: bytes
+    etag: str
+
+
 @lru_cache(maxsize=64)
-def _policy(catalogue: Catalogue, tier: str) -> tuple[bytes, str]:
-    """The published policy and its ETag, made once: anybody may ask, and making it takes milliseconds."""
-    body = answers.encode(policy_document(catalogue, catalogue.tiers[tier]))
-    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+def _policy(catalogue: Catalogue, tier: str) -> Published:
+    """The published policy, made and compressed once: anybody may ask, and making it takes milliseconds."""
+    plain = answers.encode(policy_document(catalogue, catalogue.tiers[tier]))
+    return Published(plain, gzip.compress(plain, mtime=0), f'W/"{hashlib.sha256(plain).hexdigest()[:32]}"')
 
 
 def contracts_router(gate: Gate) -> APIRouter:
@@ -62,11 +72,14 @@ def contracts_router(gate: Gate) -> APIRouter:
         tier = gate.rules.catalogue.tiers.get(request.scope.get(TIER) or "")
         if tier is None:
             raise Rejected(Reason.MISDIRECTED)
-        body, etag = _policy(gate.rules.catalogue, tier.name)
-        headers = {"etag": etag, "cache-control": "max-age=300"}
-        if request.headers.get("if-none-match") == etag:
+        published = _policy(gate.rules.catalogue, tier.name)
+        headers = {"etag": published.etag, "cache-control": "max-age=300", "vary": "accept-encoding"}
+        if is_known(published.etag, _joined(request, "if-none-match")):
             return Response(status_code=304, headers=headers)
-        return Response(body, media_type="application/json", headers=headers)
+        if accepts_gzip(_joined(request, "accept-encoding")):
+            headers["content-encoding"] = "gzip"
+            return Response(published.gzipped, media_type="application/json", headers=headers)
+        return Response(published.plain, media_type="application/json", headers=headers)
 
     @router.get("/v1/problems", summary="Every way in which this gate says no")
     async def problems() -> list[dict[str, Any]]:
@@ -105,6 +118,11 @@ def readiness_response(found: Readiness) -> JSONResponse:
     """200 or 503, and what is behind it."""
     document = {"status": "ready" if found.ready else "not ready", **found.more}
     return JSONResponse(document, status_code=200 if found.ready else 503)
+
+
+def _joined(request: Request, name: str) -> str:
+    """A header that holds a list, which may be sent in several lines (RFC 9110, 5.2); empty where there is none."""
+    return ", ".join(request.headers.getlist(name))
 
 
 def _problem_response(reason: Reason) -> JSONResponse:

@@ -4,7 +4,8 @@
   Without TLS it goes to this machine and nowhere else, whatever the name resolves to.
 * An exchange has a deadline as a whole, connecting and the proxy's part included: a server or a proxy that sends a byte
   now and then is given up like one that is silent. Only the system's own look-up of a name ends when that does.
-* An answer is bounded. Redirects are not followed: the token goes to the endpoint or nowhere.
+* An answer is bounded, and so is what it decompresses to: gzip is asked for. One in a coding that cannot be undone has
+  no content. Redirects are not followed: the token goes to the endpoint or nowhere.
 * A proxy is used if the settings name one, or say that the environment does.
 """
 
@@ -12,6 +13,7 @@ import io
 import os
 import socket
 import time
+import zlib
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,6 +25,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from reporter.sending.answers import Answer, NoAnswer
+from reporter.sending.body import GZIP_BITS
 from reporter.state import ENVIRONMENT, Settings
 
 CONNECT_SECONDS = 10.0
@@ -30,7 +33,7 @@ CONNECT_SECONDS = 10.0
 
 EXCHANGE_SECONDS = 30.0
 MAX_ANSWER = 1 << 20
-"""Bytes. A policy is about 200 KB, the verdicts on a full batch at most 150."""
+"""Bytes, before and after decompression. A policy is about 100 KB, the verdicts on a full batch at most 150."""
 
 PART = 1 << 16
 
@@ -82,12 +85,12 @@ class Connection:
     def _exchange(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, deadline: float
     ) -> Answer:
-        token = {"Authorization": f"Bearer {self._settings.token}"}
+        ours = {"Authorization": f"Bearer {self._settings.token}", "Accept-Encoding": "gzip"}
         try:
             opened = self._opened(deadline)
             # Who refuses a request need not read its body; the answer is there all the same.
             with suppress(BrokenPipeError, ConnectionResetError):
-                opened.request(method, self._parts.path + path, body=body, headers={**token, **headers})
+                opened.request(method, self._parts.path + path, body=body, headers={**ours, **headers})
             response = opened.getresponse()
             content = response.read(MAX_ANSWER + 1)
             if len(content) > MAX_ANSWER:
@@ -96,6 +99,7 @@ class Connection:
                 raise NoAnswer("broken")
             if response.will_close:
                 self.close()
+            content = _decoded(content, response.getheader("Content-Encoding", ""))
             return Answer(response.status, {name.lower(): text for name, text in response.getheaders()}, content)
         except NoAnswer:
             self.close()
@@ -166,6 +170,23 @@ class _Proxy:
         if parts.username is not None:
             user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self.headers["Proxy-Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
+
+
+def _decoded(content: bytes, coding: str) -> bytes:
+    """The content without its coding; empty where that cannot be undone, for then nobody could say what it is."""
+    name = coding.strip().lower()
+    if name in ("", "identity"):
+        return content
+    if name not in ("gzip", "x-gzip"):
+        return b""
+    unpacking = zlib.decompressobj(GZIP_BITS)
+    try:
+        found = unpacking.decompress(content, MAX_ANSWER + 1)
+    except zlib.error:
+        return b""
+    if len(found) > MAX_ANSWER:
+        raise NoAnswer("answer_too_large")
+    return found if unpacking.eof and not unpacking.unused_data else b""
 
 
 def _reached(host: str, port: int, deadline: float) -> socket.socket:

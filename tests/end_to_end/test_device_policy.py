@@ -81,3 +81,18 @@ def test_the_etag_is_what_the_gate_asks_for(gate: RunningGate) -> None:
     etag = policy_of(gate, "byod").etag
     assert etag is not None
     assert gate.get("/t/byod/v1/policy", {"if-none-match": etag}).status == 304
+
+
+@pytest.mark.parametrize("kept", [{}, {"accept-encoding": "gzip;q=0"}], ids=["compressed", "plain"])
+def test_a_policy_compressed_and_plain(gate: RunningGate, kept: dict[str, str]) -> None:
+    """Both forms are one policy: each says on what it depends, and the tag of either is known to whoever asks anew."""
+    had = gate.get("/t/byod/v1/policy", kept)
+    for asked in ({"accept-encoding": "gzip"}, {"accept-encoding": "identity"}):
+        answer = gate.get("/t/byod/v1/policy", asked)
+        assert answer.document == had.document
+        assert (answer.headers["vary"], answer.headers["etag"]) == ("accept-encoding", had.headers["etag"])
+        is_gzip = asked["accept-encoding"] == "gzip"
+        assert answer.headers.get("content-encoding") == ("gzip" if is_gzip else None)
+        assert (int(answer.headers["content-length"]) < len(answer.raw) / 10) is is_gzip
+        again = gate.get("/t/byod/v1/policy", {**asked, "if-none-match": f'"other", {had.headers["etag"]}'})
+        assert (again.status, again.raw, again.headers["vary"]) == (304, b"", "accept-encoding")

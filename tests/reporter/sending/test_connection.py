@@ -1,9 +1,11 @@
 """The connection against servers that misbehave: every bad day has a name, and an end."""
 
 import datetime as dt
+import gzip
 import ipaddress
 import socket
 import ssl
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,49 @@ def test_an_answer_that_cannot_be_read(said: list[bytes], why: str) -> None:
     """What is no whole answer of HTTP within bounds is none, and nothing of it is kept."""
     with bad_server(says(*said)) as server:
         assert reason(connected(server)) == why
+
+
+def packed(body: bytes, *headers: str) -> bytes:
+    """A whole answer that is compressed."""
+    return http("202 Accepted", gzip.compress(body), *headers or ("Content-Encoding: gzip",))
+
+
+LARGEST = b"x" * MAX_ANSWER
+READ = [
+    pytest.param(packed(b"{}"), b"{}", id="gzip"),
+    pytest.param(packed(b"{}", "content-encoding:  GZIP "), b"{}", id="in capitals"),
+    pytest.param(packed(b"{}", "Content-Encoding: x-gzip"), b"{}", id="by its old name"),
+    pytest.param(packed(LARGEST), LARGEST, id="the largest"),
+    pytest.param(http("202 A", b"{}"), b"{}", id="no coding"),
+    pytest.param(http("202 A", b"{}", "Content-Encoding: identity"), b"{}", id="a coding that is none"),
+    pytest.param(http("202 A", b"{}", "Content-Encoding: br"), b"", id="one that was not asked for"),
+    pytest.param(http("202 A", b"{}", "Content-Encoding: gzip"), b"", id="not compressed at all"),
+    pytest.param(packed(b"{}", *["Content-Encoding: gzip"] * 2), b"", id="two codings"),
+    pytest.param(http("202 A", gzip.compress(b"{}")[:-1], "Content-Encoding: gzip"), b"", id="cut off"),
+    pytest.param(http("202 A", gzip.compress(b"{}") + b"{}", "Content-Encoding: gzip"), b"", id="more behind it"),
+    pytest.param(http("202 A", b"", "Content-Encoding: gzip"), b"", id="nothing"),
+]
+
+
+@pytest.mark.parametrize(("said", "read"), READ)
+def test_the_coding_of_an_answer(said: bytes, read: bytes) -> None:
+    """What is compressed with gzip is read as if it were not; what cannot be undone is an answer without content."""
+    with bad_server(says(said)) as server:
+        answer = post(connected(server))
+        assert (answer.status, answer.body) == (202, read)
+        assert server.requests[0].headers["accept-encoding"] == "gzip"
+
+
+def test_a_bomb() -> None:
+    """An answer that is small and would be huge is given up with no more memory than an answer may have."""
+    bomb = packed(bytes(16 << 20))
+    tracemalloc.start()
+    try:
+        with bad_server(says(bomb)) as server:
+            assert reason(connected(server)) == "answer_too_large"
+        assert tracemalloc.get_traced_memory()[1] < 6 * MAX_ANSWER
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_server_that_says_nothing() -> None:

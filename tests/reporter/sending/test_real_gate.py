@@ -19,6 +19,7 @@ from reporter import state
 from reporter.directory import Directory
 from reporter.queue.queue import Queue
 from reporter.sending.connection import Connection, connection
+from reporter.sending.policy_watch import PolicyWatch
 from reporter.sending.sender import Sender
 from reporter.sending.sender_lock import SenderLock
 from reporter.state import Settings, SettingsFile
@@ -97,6 +98,22 @@ def test_everything_arrives_once(gate: RunningGate, device: Device) -> None:
     assert all(gate.decoded(entry)["device_id"] is not None for entry in entries)
     kept = b"".join(file.read_bytes() for file in device.directory.path.iterdir() if file.name != "settings.json")
     assert not [name for name in PLANTED if name.encode() in kept]
+
+
+def test_the_policy_comes_compressed(gate: RunningGate, device: Device) -> None:
+    """A device is sent the policy compressed, reads what anybody else is sent plain, and is not sent it again."""
+    settings = state.read(device.directory.settings)
+    way = connection(settings)
+    answer = way.exchange("GET", "/v1/policy", {}, None)
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.body == gate.get("/t/managed/v1/policy", {"accept-encoding": "identity"}).raw
+    assert int(answer.headers["content-length"]) < len(answer.body) / 10
+    watch = PolicyWatch(device.queue, settings.endpoint, monotonic=time.monotonic, random=Random(SEED))
+    assert watch.ask(way) is None
+    assert watch.policy is not None
+    again = way.exchange("GET", "/v1/policy", {"If-None-Match": str(watch.policy.etag)}, None)
+    assert (again.status, again.body) == (304, b"")
+    way.close()
 
 
 def test_a_token_that_is_revoked(gate: RunningGate, device: Device) -> None:
