@@ -1,11 +1,16 @@
 """What `GET /v1/policy` publishes, and that docs/http.md tells every key of it."""
 
+import dataclasses
+import gzip
 import json
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 from ingest.coarsen import name_coarsening, number_coarsening
+from ingest.http import service
 from ingest.http.policy_document import policy_document
 from schemas.catalogue import Catalogue, load_catalogue
 from schemas.plan import compile_plan, planned_leaves
@@ -122,3 +127,32 @@ def test_the_page_tells_every_kind_of_coarsening() -> None:
         for properties in (definition["properties"] for definition in definitions)
         if "by" in properties
     }
+
+
+async def test_it_is_compressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a policy is asked for, it is compressed once; a reload of the policies compresses it anew."""
+    compressed: list[bytes] = []
+
+    def compress(data: bytes, **how: Any) -> bytes:
+        compressed.append(data)
+        return gzip.compress(data, **how)
+
+    monkeypatch.setattr(service, "gzip", SimpleNamespace(compress=compress))
+    gate: Any = SimpleNamespace(rules=SimpleNamespace(catalogue=reloaded()))
+    app = service.build_service(service.contracts_router(gate))
+
+    async def as_byod(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, service.TIER: "byod"}, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(as_byod), base_url="http://gate") as client:
+        for times in (1, 2):
+            for _ in range(3):
+                answer = await client.get("/v1/policy")
+                assert (answer.headers["content-encoding"], answer.content) == ("gzip", compressed[-1])
+            assert len(compressed) == times
+            gate.rules.catalogue = reloaded()
+
+
+def reloaded() -> Catalogue:
+    """The same policies in a new catalogue, as a reload makes one."""
+    return dataclasses.replace(CATALOGUE)
