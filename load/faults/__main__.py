@@ -30,7 +30,7 @@ from load.faults.world import EmbeddedWorld
 BROKERS = 3
 OWN_REGISTRY = "own"
 CONFLUENT = 1 / 3
-"""Share of the runs on Kafka whose gates are their own schema registry: values then begin with an id."""
+"""Share of the lives on Kafka whose gates are their own schema registry: values then begin with an id."""
 
 LOGS = {"embedded": ("embedded",), "kafka": ("kafka",), "both": ("embedded", "kafka")}
 Say = Callable[[str], None]
@@ -85,7 +85,8 @@ def on_kafka(folder: Path, seed: int, lives: Sequence[Numbers]) -> Sequence[Viol
     with cluster(folder / "brokers", brokers=BROKERS) as kafka:
 
         async def run(numbers: Numbers) -> Sequence[Violation]:
-            registry = OWN_REGISTRY if Random(f"{seed}/{numbers[0]}/framing").random() < CONFLUENT else None
+            drawn = Random(f"{seed}/{(numbers[0] - 1) // ROUNDS_OF_A_LIFE}/framing").random()  # also of one round again
+            registry = OWN_REGISTRY if drawn < CONFLUENT else None
             _say(f"kafka: values begin as {'Confluent' if registry else 'Avro'} has it")
             world = KafkaWorld(_place(folder, numbers), kafka, prefix=f"faults.{numbers[0]}.", registry=registry)
             await world.make_topics()
