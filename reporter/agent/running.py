@@ -47,7 +47,8 @@ class Running:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; raises `Refused`, `BadSettings` and OSError before it has begun."""
-        with ExitStack() as ending, _signals() as signals:
+        # In this order: a second signal, from somebody in haste, cuts nothing off that it is ending.
+        with _signals() as signals, ExitStack() as ending:
             self._begin(ending)
             self._say("runs")
             with DefaultSelector() as waiting:
@@ -146,17 +147,19 @@ class Running:
 
 @contextmanager
 def _signals() -> Iterator[int]:
-    """A descriptor from which each signal can be read as a byte: they are looked at between two pieces of work."""
+    """A descriptor from which each signal can be read as a byte: they are looked at between two pieces of work.
+
+    Afterwards they mean nothing any more: the process ends, and a second one would cut that off.
+    """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
     try:
         yield reading
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         signal.set_wakeup_fd(before)
         os.close(reading)
         os.close(writing)

@@ -18,8 +18,8 @@ from tests.end_to_end.reports import HOUR_MS, this_hour
 from tests.running_gate import Answer, RunningGate, change_tier, eventually, refused_start, running_gate, tier_files
 from tidegate.cli.manifest import manifest_group
 
-BOTH: dict[str, Any] = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 0}
-SPLIT: dict[str, Any] = {"publish_every_seconds": 3600, "settle_seconds": 0}
+BOTH: dict[str, Any] = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 3600}
+SPLIT: dict[str, Any] = {"publish_every_seconds": 3600, "settle_seconds": 3600}
 
 R1 = "/v1/answers/R1?by=route&bucket=hour"
 

@@ -26,7 +26,7 @@ from tests.end_to_end.planted import KEPT_VERSION, Plants, planted_report
 from tests.running_gate import RunningGate, running_gate, tier_files
 from tidegate.settings import ROLLUPS_DIRECTORY
 
-BOTH: dict[str, Any] = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 0, "log_level": "debug"}
+BOTH: dict[str, Any] = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 3600, "log_level": "debug"}
 
 FORMATS = ("application/json", "text/csv", "application/vnd.apache.arrow.stream")
 

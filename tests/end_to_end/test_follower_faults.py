@@ -18,7 +18,7 @@ from tests.end_to_end.fleet_of_ten import DEVICES, post_all
 from tests.running_gate import RunningGate, eventually, refused_start, running_gate, tier_files
 from tidegate.settings import LOG_DIRECTORY, ROLLUPS_DIRECTORY
 
-BOTH: dict[str, Any] = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 0}
+BOTH: dict[str, Any] = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 3600}
 R1 = "/v1/answers/R1?by=route&bucket=hour"
 TOPIC = "tidegate.managed.route_window.v1"
 SECRET = b"ada.lovelace@example.org, bytes that nobody can read"

@@ -16,7 +16,7 @@ from tests.end_to_end.wire import connection, head
 from tests.running_gate import Answer, RunningGate, copy_tier, eventually, running_gate, tier_files
 
 MINUTE_MS = 60_000
-FOLLOWED = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 0}
+FOLLOWED = {"only": None, "publish_every_seconds": 3600, "settle_seconds": 3600}
 
 Ledger = Counter[tuple[str, str]]
 """(tier, outcome) -> reports; `received` is an outcome here, as in the records."""

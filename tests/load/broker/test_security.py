@@ -21,6 +21,7 @@ from load.broker import (
     Security,
     cluster,
 )
+from tests import open_sockets
 from tests.load.broker.clients import SECONDS, TOPIC
 
 pytestmark = pytest.mark.kafka
@@ -62,22 +63,24 @@ def test_refused(kafka: Cluster) -> None:
 
 async def make_topic(connection: KafkaConnection) -> None:
     """TOPIC, by aiokafka, which the gate uses."""
-    admin = AIOKafkaAdminClient(**connection.arguments())
-    try:
-        await admin.start()
-        await admin.create_topics([NewTopic(TOPIC, num_partitions=1, replication_factor=1)])
-    finally:
-        await admin.close()
+    async with open_sockets.ended_with_the_block():
+        admin = AIOKafkaAdminClient(**connection.arguments())
+        try:
+            await admin.start()
+            await admin.create_topics([NewTopic(TOPIC, num_partitions=1, replication_factor=1)])
+        finally:
+            await admin.close()
 
 
 async def write(connection: KafkaConnection) -> int:
     """The offset of one more entry in TOPIC."""
-    producer = AIOKafkaProducer(**connection.arguments(), acks="all", enable_idempotence=True)
-    try:
-        await producer.start()
-        stored = await producer.send_and_wait(TOPIC, b"said", partition=0)
-    finally:
-        await producer.stop()
+    async with open_sockets.ended_with_the_block():
+        producer = AIOKafkaProducer(**connection.arguments(), acks="all", enable_idempotence=True)
+        try:
+            await producer.start()
+            stored = await producer.send_and_wait(TOPIC, b"said", partition=0)
+        finally:
+            await producer.stop()
     offset: int = stored.offset
     return offset
 

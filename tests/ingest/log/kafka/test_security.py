@@ -1,8 +1,6 @@
 """Who may use a cluster, held against brokers that ask: TLS, client certificates, SASL/SCRAM, ACLs."""
 
 import asyncio
-import gc
-import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog, KafkaL
 from ingest.report import Partition
 from load.broker import SSL_CLIENT_CERTIFICATES, Cluster, Security, cluster
 from load.broker.certificates import make_certificates
+from tests import open_sockets
 from tests.ingest.log.kafka.stream import RECOVERY_SECONDS, TOPIC, entry, stored
 
 pytestmark = pytest.mark.kafka
@@ -48,16 +47,8 @@ def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(autouse=True)
 async def _connections_ended() -> AsyncIterator[None]:
-    """A test ends when its connections have: TLS takes leave of the other side first, and aiokafka does not wait."""
-    before = _open_sockets()
-    yield
-    async with asyncio.timeout(RECOVERY_SECONDS):
-        while _open_sockets() > before:
-            await asyncio.sleep(0.01)
-
-
-def _open_sockets() -> int:
-    return sum(isinstance(one, socket.socket) and one.fileno() >= 0 for one in gc.get_objects())
+    async with open_sockets.ended_with_the_block():
+        yield
 
 
 def _admin(kafka: Cluster) -> AdminClient:
