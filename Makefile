@@ -35,9 +35,15 @@ check: setup ## ruff, mypy --strict on every package and the tests, and the lint
 # Files of tests at a time. Tests of one file stay together, for many share what their file has started.
 WORKERS ?= 2
 
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
-test: setup ## every test, two files at a time (WORKERS=0: one after the other)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: setup ## all tests but those that inject faults or run a bench; two files at a time (WORKERS=0: one after the other)
+	$(PYTEST) -m "not faults and not bench"
+
+.PHONY: test-all
+test-all: setup ## every test, as CI runs them
+	$(PYTEST)
 
 # What `make faults` plays: rounds on each log, worlds in the simulation; both print the seed that they drew, and SEED=n
 # plays the same ones again.

@@ -13,6 +13,8 @@ from load.rounds import at_quantile
 from schemas.catalogue import TIERS_DIRECTORY, load_catalogue
 from tests.load.running_bench import PATIENCE_SECONDS, SEED, bench, children, measured, until
 
+pytestmark = pytest.mark.bench
+
 CASES = {
     "bare",
     "memory",

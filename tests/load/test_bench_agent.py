@@ -7,6 +7,8 @@ import pytest
 from load.agent.figures import AGENT_QUICK
 from tests.load.running_bench import SEED, measured
 
+pytestmark = pytest.mark.bench
+
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Any:

@@ -16,6 +16,8 @@ from load.ninety_days import repeat_days, repeat_tiers
 from load.processes import choose_cores
 from tests.load.running_bench import SEED, measured
 
+pytestmark = pytest.mark.bench
+
 MEASURES = load_measures()
 ASKED = [MEASURES[question.measure] for question in QUESTIONS.values()]
 SPANS = "SELECT count(*), count(DISTINCT start), count(DISTINCT tier), max(start) FROM cube_r4 WHERE grain = 'day'"

@@ -12,6 +12,8 @@ from load.follower_part import FollowerFigures, FollowerRound, follow_and_publis
 from load.processes import choose_cores
 from tests.load.running_bench import SEED, measured
 
+pytestmark = pytest.mark.bench
+
 FLEET = StoredFleet(devices=1, seed=1, reports=1_000, value_bytes=300_000, start_ms=0, end_ms=1)
 
 

@@ -7,7 +7,7 @@ import pytest
 from load.kafka_part import CONNECTIONS, LOGS, named
 from tests.load.running_bench import SEED, measured
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.bench, pytest.mark.kafka]
 
 
 @pytest.fixture(scope="module")
