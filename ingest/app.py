@@ -4,6 +4,7 @@ What this module knows of a request (peer, headers, token) ends here: the core i
 else. A device's `traceparent` and `baggage` are never read.
 """
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +27,12 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-REPORTS_PATH = "/v1/reports/"
+REPORTS_PATH = "/v1/reports"
+ONE_REPORT = f"{REPORTS_PATH}/"
 CHECK_ONLY = b"check=1"
+MINIMAL = re.compile(rb"(?:^|,)\s*return\s*=\s*\"?minimal\"?\s*(?:[,;]|$)", re.IGNORECASE)
+"""Among the preferences of a request (RFC 7240), each of which a server may ignore."""
+
 JSON = b"application/json"
 
 CLOSE_AFTER = frozenset({Reason.BODY_TOO_LARGE, Reason.BODY_TIMEOUT, Reason.STOPPING, Reason.MALFORMED_REQUEST})
@@ -107,14 +112,14 @@ class App:
             if REPORTS_PATH in request.scope["path"]:
                 self._count(request, refusal)
             raise
-        if request.path.startswith(REPORTS_PATH):
+        if request.path == REPORTS_PATH or request.path.startswith(ONE_REPORT):
             return await self._traced(request, receive)
         await self._service({**request.scope, "path": request.path, TIER: request.tier}, receive, send)
         return None
 
     async def _traced(self, request: Request, receive: Receive) -> Response:
         with self._tracing.request_span() as span:
-            span.about(tier=request.tier or "", report=request.path[len(REPORTS_PATH) :])
+            span.about(tier=request.tier or "", report=_report(request.path))
             try:
                 response = await self._report(request, receive)
             except Rejected as refusal:
@@ -148,10 +153,11 @@ class App:
         request.body_bytes = len(body)
         return Submission(
             tier=tier,
-            report=request.path[len(REPORTS_PATH) :],
+            report=_report(request.path),
             media_type=headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1"),
             coding=headers.get(b"content-encoding", b"").decode("latin-1"),
             body=body,
+            minimal=MINIMAL.search(headers.get(b"prefer", b"")) is not None,
         )
 
     def _refusal(self, tier: str | None, refusal: Rejected) -> Response:
@@ -174,6 +180,11 @@ def _headers(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     for name, value in raw:
         headers[name] = headers[name] + b", " + value if name in headers else value
     return headers
+
+
+def _report(path: str) -> str | None:
+    """The report that a path names; None where the messages say it themselves."""
+    return None if path == REPORTS_PATH else path[len(ONE_REPORT) :]
 
 
 def _require_post(request: Request) -> str:

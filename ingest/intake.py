@@ -53,7 +53,7 @@ async def take_in(submission: Submission, gate: Gate) -> Answer:
     _count_rejected(gate, submission.tier, verdicts)
     await gate.store([verdict for verdict in verdicts if isinstance(verdict, StrippedReport)])
     reached("gate.before_answer")
-    return Answer(ACCEPTED_STATUS, answers.accepted(_single_or_all(submission, verdicts)))
+    return Answer(ACCEPTED_STATUS, _accepted(submission, _single_or_all(submission, verdicts)))
 
 
 async def check(submission: Submission, gate: Gate) -> Answer:
@@ -64,6 +64,12 @@ async def check(submission: Submission, gate: Gate) -> Answer:
     verdicts = await _judge_all(messages, submission, gate)
     gate.account.checked(submission.tier, len(verdicts))
     return Answer(CHECKED_STATUS, answers.checked(_single_or_all(submission, verdicts)))
+
+
+def _accepted(submission: Submission, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    if submission.minimal:
+        return answers.counted(verdicts)
+    return answers.accepted(verdicts, of_any_report=submission.report is None)
 
 
 def _messages(submission: Submission, gate: Gate) -> list[Message | Rejected]:

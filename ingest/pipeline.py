@@ -51,20 +51,27 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What crosses from HTTP into the core: no address, no header, no token has a place here."""
+    """What crosses from HTTP into the core: no address, no header, no token has a place here.
+
+    `report` is None where each message says by its fingerprint which report it is; `minimal` is set by a sender that
+    has no use for the list of what was taken off.
+    """
 
     tier: str
-    report: str
+    report: str | None
     media_type: str
     coding: str
     body: bytes
+    minimal: bool = False
 
 
 def messages_of(submission: Submission, rules: Rules) -> Iterable[Message | Rejected]:
     """The messages of a submission; raises `Rejected` where there is nothing to cut into messages."""
-    schema = rules.catalogue.latest.get(submission.report)
-    if schema is None:
-        raise Rejected(Reason.UNKNOWN_REPORT)
+    schema = None
+    if submission.report is not None:
+        schema = rules.catalogue.latest.get(submission.report)
+        if schema is None:
+            raise Rejected(Reason.UNKNOWN_REPORT)
     cut = CUT.get(submission.media_type)
     if cut is None:
         raise Rejected(Reason.UNSUPPORTED_MEDIA_TYPE)
@@ -106,9 +113,9 @@ def require_size(message: Message) -> None:
         raise Rejected(Reason.REPORT_TOO_LARGE)
 
 
-def require_report(report: Report, name: str) -> None:
-    """The schema of the message is one of the report that was posted to."""
-    if report.schema.name != name:
+def require_report(report: Report, name: str | None) -> None:
+    """The schema of the message is one of the report that was posted to, where one was."""
+    if name is not None and report.schema.name != name:
         raise Rejected(Reason.WRONG_REPORT)
 
 
@@ -160,15 +167,17 @@ def key_for(report: Report, plan: Plan, rules: Rules) -> Callable[[], bytes]:
     return key
 
 
-def _one_message(body: bytes, _: ReportSchema) -> Iterable[Message | Rejected]:
+def _one_message(body: bytes, _: ReportSchema | None) -> Iterable[Message | Rejected]:
     return (Message(body),)
 
 
-def _sequence(body: bytes, _: ReportSchema) -> Iterable[Message | Rejected]:
+def _sequence(body: bytes, _: ReportSchema | None) -> Iterable[Message | Rejected]:
     return (part if isinstance(part, Rejected) else Message(part) for part in split_sequence(body))
 
 
-def _json(body: bytes, schema: ReportSchema) -> Iterable[Message | Rejected]:
+def _json(body: bytes, schema: ReportSchema | None) -> Iterable[Message | Rejected]:
+    if schema is None:  # an object does not say which report it is
+        raise Rejected(Reason.UNSUPPORTED_MEDIA_TYPE)
     for value in split_json(body):
         try:
             yield encode_json(value, schema)
@@ -176,7 +185,7 @@ def _json(body: bytes, schema: ReportSchema) -> Iterable[Message | Rejected]:
             yield refusal
 
 
-CUT: dict[str, Callable[[bytes, ReportSchema], Iterable[Message | Rejected]]] = {
+CUT: dict[str, Callable[[bytes, ReportSchema | None], Iterable[Message | Rejected]]] = {
     AVRO: _one_message,
     AVRO_SEQUENCE: _sequence,
     JSON: _json,

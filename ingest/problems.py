@@ -162,7 +162,9 @@ PROBLEMS: dict[Reason, Problem] = {
         415, "ask_admin", "Content-Encoding must be one of gzip, zstd, identity; never stacked."
     ),
     Reason.UNSUPPORTED_MEDIA_TYPE: Problem(
-        415, "ask_admin", "Content-Type must be application/avro, application/avro-sequence or application/json."
+        415,
+        "ask_admin",
+        "Content-Type must be application/avro or application/avro-sequence, or application/json at a report's path.",
     ),
     Reason.UNKNOWN_REPORT: Problem(
         404, "keep", "There is no report of that name; GET /v1/policy lists those of this tier."

@@ -109,16 +109,20 @@ class RunningGate:
     def post(
         self,
         tier: str,
-        report: str,
+        report: str | None,
         body: bytes,
         *,
         query: str = "",
         token: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Post to a tier's endpoint with its token, or another one; Avro unless `headers` say otherwise."""
+        """Post to a tier's endpoint with its token, or another one; Avro unless `headers` say otherwise.
+
+        Without a report it is a batch of any.
+        """
         sent = {"authorization": f"Bearer {token or self.tokens[tier]}", "content-type": "application/avro"}
-        return self.request("POST", f"/t/{tier}/v1/reports/{report}{query}", body, sent | dict(headers or {}))
+        path = f"/t/{tier}/v1/reports" if report is None else f"/t/{tier}/v1/reports/{report}"
+        return self.request("POST", path + query, body, sent | dict(headers or {}))
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         return self.request("GET", path, b"", headers or {})

@@ -12,8 +12,18 @@ from schemas.output_schema import RESERVED_NAMES
 from schemas.plan import UNKNOWN_FIELD, Action, Plan
 
 
-def accepted(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The answer to a batch, or to one accepted report: what was taken, what was not, and what was taken off."""
+def accepted(verdicts: Sequence[Verdict], *, of_any_report: bool = False) -> dict[str, Any]:
+    """The answer to a batch, or to one accepted report: what was taken, what was not, and what was taken off.
+
+    In a batch `of_any_report`, what was taken off is named with its report.
+    """
+    stripped = [verdict for verdict in verdicts if isinstance(verdict, StrippedReport)]
+    found = counted(verdicts)
+    return {**found, **taken_off(stripped, of_any_report=of_any_report)} if stripped else found
+
+
+def counted(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The answer without what was taken off, for whoever prefers a minimal one (RFC 7240, 4.2)."""
     stripped = [verdict for verdict in verdicts if isinstance(verdict, StrippedReport)]
     answer: dict[str, Any] = {
         "accepted": len(stripped),
@@ -23,7 +33,6 @@ def accepted(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     }
     if stripped:
         answer["policy_version"] = stripped[0].plan.tier.version
-        answer |= taken_off(stripped)
     return answer
 
 
@@ -35,7 +44,7 @@ def rejected(index: int, refusal: Rejected) -> dict[str, Any]:
     return {**problem, "action": refusal.reason.problem.action}
 
 
-def taken_off(stripped: Iterable[StrippedReport]) -> dict[str, Any]:
+def taken_off(stripped: Iterable[StrippedReport], *, of_any_report: bool = False) -> dict[str, Any]:
     """The schema fields that were not kept as they were, so that an engineer learns what to stop sending."""
     fields: dict[tuple[Plan, int, Action], None] = {}
     unknown = 0
@@ -45,7 +54,8 @@ def taken_off(stripped: Iterable[StrippedReport]) -> dict[str, Any]:
                 unknown += remark.values
             else:
                 fields[report.plan, remark.field, remark.action] = None
-    return {"taken_off": [_told(*field) for field in fields], "unknown_names": unknown}
+    told = _told_with_report if of_any_report else _told
+    return {"taken_off": [told(*field) for field in fields], "unknown_names": unknown}
 
 
 @lru_cache(maxsize=4096)
@@ -54,6 +64,10 @@ def _told(plan: Plan, field: int, action: Action) -> dict[str, str]:
     told = {"field": path, "action": action.value}
     refused_from = plan.refused_from(path)
     return told if refused_from is None else {**told, "refused_from": refused_from.isoformat()}
+
+
+def _told_with_report(plan: Plan, field: int, action: Action) -> dict[str, str]:
+    return {"report": plan.schema.name, **_told(plan, field, action)}
 
 
 def checked(verdicts: Sequence[Verdict]) -> dict[str, Any]:

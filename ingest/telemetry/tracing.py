@@ -36,8 +36,8 @@ _NO_PARENT = Context()
 class RequestSpan(Protocol):
     """One request as a trace shows it; used as a context manager around the handling."""
 
-    def about(self, *, tier: str, report: str) -> None:
-        """Say which tier and report the request is for."""
+    def about(self, *, tier: str, report: str | None) -> None:
+        """Say which tier and report the request is for; None is a batch of any."""
         ...
 
     def outcome(self, outcome: str, reports: int) -> None:
@@ -60,7 +60,7 @@ class _NoSpan:
 
     __slots__ = ()
 
-    def about(self, *, tier: str, report: str) -> None: ...
+    def about(self, *, tier: str, report: str | None) -> None: ...
 
     def outcome(self, outcome: str, reports: int) -> None: ...
 
@@ -86,9 +86,10 @@ class _OtelSpan:
         self._span = span
         self._names = names
 
-    def about(self, *, tier: str, report: str) -> None:
+    def about(self, *, tier: str, report: str | None) -> None:
         self._span.set_attribute("tidegate.tier", tier if tier in self._names else OTHER)
-        self._span.set_attribute("tidegate.report", report if report in self._names else OTHER)
+        if report is not None:
+            self._span.set_attribute("tidegate.report", report if report in self._names else OTHER)
 
     def outcome(self, outcome: str, reports: int) -> None:
         if outcome not in OUTCOMES:

@@ -67,10 +67,10 @@ def store(files: Sequence[Path], data: Path, order: Order, *, seed: int, now_ms:
     log = _new_log(data, now_ms)
     gate = InMemoryGate(log, manifest_document(), clock)
     posted = 0
-    for tier, report, messages in _batches(arrived, order(arrived, seed)):
+    for tier, messages in _batches(arrived, order(arrived, seed)):
         clock.pass_seconds(0.001)
         body = b"".join(LENGTH.pack(len(message)) + message for message in messages)
-        gate.post(tier, report, body, "")
+        gate.post(tier, body, "")
         posted += len(messages)
     gate.close()
     return Stored(len(arrived), posted)
@@ -85,17 +85,15 @@ def _new_log(data: Path, now_ms: int) -> EmbeddedLog:
     return log
 
 
-def _batches(arrived: Sequence[Arrived], places: Iterator[int]) -> Iterator[tuple[str, str, Sequence[bytes]]]:
+def _batches(arrived: Sequence[Arrived], places: Iterator[int]) -> Iterator[tuple[str, Sequence[bytes]]]:
     """Bodies of up to `BATCH` reports, of whichever devices, about in the order of `places`."""
-    waiting: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+    waiting: dict[str, list[bytes]] = defaultdict(list)
     for place in places:
         one = arrived[place]
-        messages = waiting[one.tier, one.report]
-        messages.append(one.message)
-        if len(messages) == BATCH:
-            yield one.tier, one.report, waiting.pop((one.tier, one.report))
-    for (tier, report), messages in waiting.items():
-        yield tier, report, messages
+        waiting[one.tier].append(one.message)
+        if len(waiting[one.tier]) == BATCH:
+            yield one.tier, waiting.pop(one.tier)
+    yield from waiting.items()
 
 
 class Followed(NamedTuple):

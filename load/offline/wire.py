@@ -25,6 +25,7 @@ from ingest.telemetry.account import Account
 from load.offline.clock import MovedClock
 from load.offline.plan import DAY_MS, Span
 from reporter.sending.answers import Answer, NoAnswer
+from reporter.sending.sender import PATH
 from schemas.catalogue import load_catalogue
 from schemas.manifest import Manifest
 
@@ -39,11 +40,10 @@ NOT_MODIFIED = 304
 
 
 class Arrived(NamedTuple):
-    """A report as it was sent: when, under which tier, of which type, and its bytes."""
+    """A report as it was sent: when, under which tier, and its bytes."""
 
     at_ms: int
     tier: str
-    report: str
     message: bytes
 
 
@@ -76,13 +76,13 @@ class InMemoryGate:
         """The document of `GET /v1/policy`."""
         return self._policies[tier]
 
-    def post(self, tier: str, report: str, body: bytes, coding: str) -> bytes:
+    def post(self, tier: str, body: bytes, coding: str) -> bytes:
         """The JSON of a 202; raises `Rejections` where that is not the answer to every report."""
-        submission = Submission(tier, report, AVRO_SEQUENCE, coding, body)
+        submission = Submission(tier, None, AVRO_SEQUENCE, coding, body)
         status, document = self._loop.run_until_complete(take_in(submission, self.gate))
         if status != ACCEPTED_STATUS or document["rejected"]:
             reasons = {entry["reason"] for entry in document.get("rejected", ())}
-            raise Rejections(f"{tier}/{report}: {', '.join(sorted(reasons)) or status}")
+            raise Rejections(f"{tier}: {', '.join(sorted(reasons)) or status}")
         return json.dumps(document).encode()
 
     def close(self) -> None:
@@ -114,9 +114,11 @@ class Network:
         self.requests += 1
         if method == "GET" or body is None:
             return self._policy(headers)
-        report, coding = path.removeprefix("/v1/reports/"), headers.get("Content-Encoding", "")
-        answer = Answer(ACCEPTED_STATUS, {}, self._gate.post(self._tier, report, body, coding))
-        self._note(now, report, body, coding)
+        if path != PATH:
+            raise ValueError("the library posts batches of any reports")
+        coding = headers.get("Content-Encoding", "")
+        answer = Answer(ACCEPTED_STATUS, {}, self._gate.post(self._tier, body, coding))
+        self._note(now, body, coding)
         if self._outages and self._random.random() < LOST_ANSWERS:
             raise NoAnswer("timeout")
         return answer
@@ -129,11 +131,11 @@ class Network:
             return Answer(NOT_MODIFIED, {"etag": ETAG}, b"")
         return Answer(200, {"etag": ETAG}, self._gate.policy(self._tier))
 
-    def _note(self, now: int, report: str, body: bytes, coding: str) -> None:
+    def _note(self, now: int, body: bytes, coding: str) -> None:
         for message in split_sequence(expand(body, coding)):
             if isinstance(message, bytes) and message[ID] not in self._seen:
                 self._seen.add(message[ID])
-                self.arrived.append(Arrived(now, self._tier, report, message))
+                self.arrived.append(Arrived(now, self._tier, message))
 
 
 class _Tokens:

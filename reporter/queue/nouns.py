@@ -47,14 +47,6 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Reports of one type, oldest first, to be posted together."""
-
-    report: str
-    waiting: tuple[Waiting, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Accepted:
     """The gate has it."""
 

@@ -15,7 +15,6 @@ from reporter.queue import counts, leaving, processes
 from reporter.queue.file import QueueFile
 from reporter.queue.nouns import (
     MS_PER_DAY,
-    Batch,
     Depth,
     Limits,
     Queued,
@@ -37,8 +36,7 @@ DUE = """
 (tier IS NULL OR tier = :tier)
 AND (not_before_ms <= :now OR (window_end <= :now AND not_before_ms > :now + :too_far))
 """
-TYPE_OF_OLDEST = f"SELECT report FROM reports WHERE {DUE} ORDER BY window_start, size, place LIMIT 1"  # noqa: S608  # no input in it
-OLDEST = f"{SELECT} WHERE report = :report AND {DUE} ORDER BY window_start, size, place LIMIT :limit"
+OLDEST = f"{SELECT} WHERE {DUE} ORDER BY window_start, size, place LIMIT :limit"
 OVERALL = "SELECT count(*), coalesce(sum(size), 0), min(window_start) FROM reports"
 PUT_FACT = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 NOT_OPEN = "DELETE FROM open_windows WHERE window = ?"
@@ -139,8 +137,10 @@ class Queue:
             if gone or (gone is None and start < self._clock.now_ms() - MS_PER_DAY):
                 yield window
 
-    def due(self, tier: str | None, consents: frozenset[str], *, limit_bytes: int, limit_reports: int) -> Batch | None:
-        """The oldest reports of one type that may be sent to `tier` now; None where there are none.
+    def due(
+        self, tier: str | None, consents: frozenset[str], *, limit_bytes: int, limit_reports: int
+    ) -> tuple[Waiting, ...]:
+        """The oldest reports that may be sent to `tier` now.
 
         What rests on a consent that is not in `consents`, or is not what was put in, is given up on the way.
         """
@@ -148,14 +148,13 @@ class Queue:
             found = self._oldest(tier, limit_reports)
             good = [one for one in found if isinstance(one, Waiting) and one.queued.purposes <= consents]
             if len(good) == len(found):
-                return Batch(good[0].queued.report, tuple(_within(good, limit_bytes))) if good else None
+                return tuple(_within(good, limit_bytes))
             self._give_up_unfit(found, good)
 
     def _oldest(self, tier: str | None, limit: int) -> list[Waiting | int]:
         asked = {"tier": tier, "now": self._clock.now_ms(), "too_far": TOO_FAR_MS, "limit": limit}
         with self._file.reading() as connection:
-            oldest = connection.execute(TYPE_OF_OLDEST, asked).fetchone()
-            return [] if oldest is None else list(read(connection.execute(OLDEST, {**asked, "report": oldest[0]})))
+            return list(read(connection.execute(OLDEST, asked)))
 
     def _give_up_unfit(self, found: Iterable[Waiting | int], good: Iterable[Waiting]) -> None:
         fit = {one.place for one in good}

@@ -34,15 +34,15 @@ class Body:
         return {"Content-Type": "application/avro-sequence", **coding}
 
 
-def body(waiting: Sequence[Waiting], identifiers: Mapping[str, str]) -> Body:
-    """As many of the reports as go into one body, one at least."""
+def body(waiting: Sequence[Waiting], identifiers: Mapping[str, Mapping[str, str]]) -> Body:
+    """As many of the reports as go into one body, one at least. `identifiers` are those of each type of report."""
     framed: list[bytes] = []
     taken: list[Waiting] = []
     unsendable: list[int] = []
     room = MAX_BODY
     for one in waiting:
         try:
-            message = with_identifiers(one.queued.message, identifiers)
+            message = with_identifiers(one.queued.message, identifiers[one.queued.report])
         except BadMessage:
             unsendable.append(one.place)
             continue

@@ -21,7 +21,7 @@ LONGEST_PAUSE_SECONDS = 3_600.0
 
 BETWEEN_SECONDS = (2.0, 5.0)
 SPREAD_SECONDS = 60.0
-IDLE_SECONDS = 15.0
+IDLE_SECONDS = 60.0
 """How long until the queue is looked at again: another process may have put something in."""
 
 MOST_REPORTS = 1_000

@@ -1,12 +1,12 @@
 """The sender: what one process of a device does, again and again, to have reports taken. Read `step` first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 from reporter.clock import Clock
 from reporter.policy import LEAST, Policy
-from reporter.queue.nouns import Batch
+from reporter.queue.nouns import Waiting
 from reporter.queue.queue import ANSWER, Queue
 from reporter.queue.unavailable import Unavailable
 from reporter.sending.answers import (
@@ -29,6 +29,11 @@ from reporter.sending.policy_watch import PolicyWatch
 from reporter.sending.sender_lock import SenderLock
 from reporter.state import BadSettings, Settings
 from reporter.strip import identifiers
+
+PATH = "/v1/reports"
+
+BRIEFLY = {"Prefer": "return=minimal"}
+"""The gate's list of what it took off is of no use to a device that stripped before (RFC 7240, 4.2)."""
 
 ANOTHER_SENDS_SECONDS = 30.0
 NOT_CONFIGURED_SECONDS = 60.0
@@ -126,7 +131,7 @@ class Sender:
             self._outcome = WENT_ON
             return self._ask_for_policy(transport, watch, settings)
         batch = self._batch(settings, watch.policy)
-        if batch is None:
+        if not batch:
             self.hang_up()
             self.pace.found_nothing()
             self._outcome = NOTHING_DUE
@@ -195,7 +200,7 @@ class Sender:
         if settings.on_tier_change == "discard" and (policy := watch.policy) is not None:
             self._queue.discard_other_tiers(policy.tier)
 
-    def _batch(self, settings: Settings, policy: Policy | None) -> Batch | None:
+    def _batch(self, settings: Settings, policy: Policy | None) -> Sequence[Waiting]:
         return self._queue.due(
             None if policy is None else policy.tier,
             settings.consents,
@@ -203,15 +208,16 @@ class Sender:
             limit_reports=self.pace.most_reports,
         )
 
-    def _send(self, transport: Transport, batch: Batch, settings: Settings, watch: PolicyWatch) -> None:
+    def _send(self, transport: Transport, batch: Sequence[Waiting], settings: Settings, watch: PolicyWatch) -> None:
         policy = watch.policy or LEAST
-        posted = body(batch.waiting, self._identifiers(batch.report, settings, policy))
+        reports = {one.queued.report for one in batch}
+        posted = body(batch, {report: self._identifiers(report, settings, policy) for report in reports})
         if posted.unsendable:
             self._queue.give_up_damaged(posted.unsendable)
         if not posted.waiting:
             return
         try:
-            answer = transport.exchange("POST", f"/v1/reports/{batch.report}", posted.headers, posted.content)
+            answer = transport.exchange("POST", PATH, {**posted.headers, **BRIEFLY}, posted.content)
         except NoAnswer as failure:
             self._failed(failure)
             return

@@ -24,6 +24,7 @@ from tests.running_gate import (
 )
 
 PATH = "/t/managed/v1/reports/route_window"
+ANY = "/t/managed/v1/reports"
 MIB = 1 << 20
 
 
@@ -134,8 +135,10 @@ ENDPOINTS = [
         lambda r: r.request("POST", "/t/secret-17/v1/reports/route_window"),
     ),
     row("misdirected", 421, "ask_admin", "no tier at all", lambda r: r.request("POST", "/v1/reports/route_window")),
+    row("misdirected", 421, "ask_admin", "any reports of no tier", lambda r: r.request("POST", "/v1/reports")),
     row("misdirected", 421, "ask_admin", "a policy of no tier", lambda r: r.request("GET", "/v1/policy")),
     row("unknown_report", 404, "keep", "unknown report name", lambda r: r.post(report="person-17")),
+    row("unknown_report", 404, "keep", "a report without a name", lambda r: r.request("POST", ANY + "/")),
     row(
         "unknown_report",
         404,
@@ -166,6 +169,7 @@ ENDPOINTS = [
         lambda r: r.request("GET", "/v1/problems/person-17"),
     ),
     row("method_not_allowed", 405, "ask_admin", "GET on the report path", lambda r: r.request("GET")),
+    row("method_not_allowed", 405, "ask_admin", "GET on any reports", lambda r: r.request("GET", ANY)),
     row("method_not_allowed", 405, "ask_admin", "DELETE on the report path", lambda r: r.request("DELETE")),
     row(
         "method_not_allowed",
@@ -187,6 +191,13 @@ BODIES = [
         "ask_admin",
         "unknown content type",
         lambda r: r.post(headers={"content-type": "application/person-17"}),
+    ),
+    row(
+        "unsupported_media_type",
+        415,
+        "ask_admin",
+        "JSON that says nowhere which report it is",
+        lambda r: r.gate.post("managed", None, b"[{}]", headers={"content-type": "application/json"}),
     ),
     row("unsupported_media_type", 415, "ask_admin", "no content type", lambda r: r.post(headers={"content-type": ""})),
     row(

@@ -83,6 +83,52 @@ def test_every_record_has_its_verdict(gate: RunningGate, reports: Reports) -> No
     assert sorted(stored(gate)) == sorted(before + good)
 
 
+MIXED = ("route_window", "health_window", "fallback_window")
+
+
+def test_a_batch_of_any_reports(gate: RunningGate, reports: Reports) -> None:
+    """Posted to no report in particular each message is what its fingerprint says, and what was taken off names it."""
+    ids = {name: bytes([number]) * 16 for number, name in enumerate(MIXED, start=201)}
+    messages = [reports.message(name, report_id=ids[name], hostname="somebodys-pc") for name in MIXED]
+    body = sequence(messages[0], b"no Avro", *messages[1:])
+    answer = gate.post("managed", None, body, headers={"content-type": SEQUENCE})
+    assert (answer.status, answer.document["accepted"]) == (202, 3)
+    assert answer.document["rejected"] == [verdict(1, "bad_marker", "discard")]
+    hostnames = [entry for entry in answer.document["taken_off"] if entry["field"] == "hostname"]
+    assert hostnames == [{"report": name, "field": "hostname", "action": "drop"} for name in MIXED]
+    topics = {entry.key: entry.topic for entry in gate.entries()}
+    assert [topics[ids[name]] for name in MIXED] == [f"tidegate.managed.{name}.v1" for name in MIXED]
+
+
+def test_one_report_of_any(gate: RunningGate, reports: Reports) -> None:
+    """A single message needs no report in the path either, and a check shows what it would be."""
+    answer = gate.post("managed", None, reports.message("health_window"), query="?check=1")
+    assert answer.document["checked"][0]["topic"] == "tidegate.managed.health_window.v1"
+    refused = gate.post("managed", None, b"no Avro")
+    assert_refused(refused, "bad_marker", gate.catalogue, status=400, action="discard")
+
+
+PREFERENCES = [
+    pytest.param("return=minimal", True, id="minimal"),
+    pytest.param('respond-async, Return = "minimal"; foo', True, id="among others, with all that the grammar allows"),
+    pytest.param("return=representation", False, id="another one"),
+    pytest.param("no-return=minimal, return=minimally", False, id="names that only look like it"),
+    pytest.param("", False, id="none"),
+]
+
+
+@pytest.mark.parametrize(("prefer", "minimal"), PREFERENCES)
+@pytest.mark.parametrize("report", ["route_window", None])
+def test_a_minimal_answer(gate: RunningGate, reports: Reports, report: str | None, prefer: str, minimal: bool) -> None:
+    """Who prefers a minimal answer is not told what was taken off, and everything else as ever."""
+    body = sequence(reports.message(hostname="somebodys-pc"), b"no Avro")
+    answer = gate.post("managed", report, body, headers={"content-type": SEQUENCE, "prefer": prefer})
+    least = {"accepted": 1, "rejected": [verdict(1, "bad_marker", "discard")], "policy_version": 1}
+    assert answer.status == 202
+    assert (answer.document == least) == minimal
+    assert answer.document | least == answer.document
+
+
 FRAMING = [
     pytest.param(b"\x00\x00\x00", id="a length cut short"),
     pytest.param(b"\x00\x00\x00\x09too few", id="a message cut short"),

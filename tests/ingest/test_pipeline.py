@@ -43,7 +43,9 @@ def key(tier: str, epoch_days: int, window_start: int) -> bytes:
 RULES = Rules(CATALOGUE, MANIFEST, "here", key)
 
 
-def submission(report: str = "route_window", *, tier: str = "managed", body: bytes = b"", **rest: str) -> Submission:
+def submission(
+    report: str | None = "route_window", *, tier: str = "managed", body: bytes = b"", **rest: str
+) -> Submission:
     """A submission; `rest` may name media_type and coding."""
     return Submission(tier, report, rest.get("media_type", AVRO), rest.get("coding", ""), body)
 
@@ -290,6 +292,7 @@ BODIES = [
     pytest.param("drift_sketch", AVRO, "", b"x", Reason.UNKNOWN_REPORT, id="a report that does not exist"),
     pytest.param("route_window", "text/plain", "", b"x", Reason.UNSUPPORTED_MEDIA_TYPE, id="another media type"),
     pytest.param("route_window", "", "", b"x", Reason.UNSUPPORTED_MEDIA_TYPE, id="no media type"),
+    pytest.param(None, JSON, "", b"[{}]", Reason.UNSUPPORTED_MEDIA_TYPE, id="JSON that may be any report"),
     pytest.param("route_window", AVRO, "br", b"x", Reason.UNSUPPORTED_CODING, id="another coding"),
     pytest.param("route_window", AVRO, "gzip", b"x", Reason.BAD_COMPRESSION, id="not the coding that it names"),
     pytest.param("route_window", AVRO, "", b"", Reason.EMPTY_BODY, id="nothing"),
@@ -299,7 +302,9 @@ BODIES = [
 
 
 @pytest.mark.parametrize(("report", "media_type", "coding", "body", "reason"), BODIES)
-def test_a_body_that_cannot_be_cut(report: str, media_type: str, coding: str, body: bytes, reason: Reason) -> None:
+def test_a_body_that_cannot_be_cut(
+    report: str | None, media_type: str, coding: str, body: bytes, reason: Reason
+) -> None:
     """A submission that holds no messages is refused as a whole."""
     with pytest.raises(Rejected) as refusal:
         list(messages_of(submission(report, media_type=media_type, coding=coding, body=body), RULES))

@@ -67,9 +67,8 @@ def put(into: Queue, *reports: Queued, window: str = "a window") -> None:
 
 
 def due(of: Queue, tier: str | None = "managed", consents: frozenset[str] = EVERY_CONSENT) -> list[Waiting]:
-    """What is due of the oldest type, all of it."""
-    batch = of.due(tier, consents, limit_bytes=1 << 30, limit_reports=1 << 20)
-    return [] if batch is None else list(batch.waiting)
+    """All that is due."""
+    return list(of.due(tier, consents, limit_bytes=1 << 30, limit_reports=1 << 20))
 
 
 def ids(waiting: Sequence[Waiting]) -> list[bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.decode import decode
-from ingest.http.answers import accepted, checked, encode, rejected, taken_off
+from ingest.http.answers import accepted, checked, counted, encode, rejected, taken_off
 from ingest.problems import Reason, Rejected
 from ingest.report import StrippedReport
 from ingest.strip import strip
@@ -57,6 +57,21 @@ def test_a_batch_is_answered_by_what_became_of_each() -> None:
         (1, "truncated"),
         (3, "bad_marker"),
     ]
+
+
+def test_a_batch_of_any_reports_names_them() -> None:
+    """Where the reports of a batch may be of any type, what was taken off is told with its report."""
+    told = accepted([stripped(user_email=None)], of_any_report=True)["taken_off"]
+    assert told
+    assert {entry["report"] for entry in told} == {"route_window"}
+    plain = accepted([stripped(user_email=None)])["taken_off"]
+    assert [{"report": "route_window", **entry} for entry in plain] == told
+
+
+def test_the_least_answer() -> None:
+    """Whoever has no use for it is not told what was taken off: counts, refusals and the policy's version remain."""
+    refusal = Rejected(Reason.BAD_MARKER)
+    assert counted([stripped(), refusal]) == {"accepted": 1, "rejected": [rejected(1, refusal)], "policy_version": 1}
 
 
 def test_nothing_accepted_applied_no_policy() -> None:

@@ -151,6 +151,15 @@ def test_names_outside_the_contracts_read_other(found: Collector) -> None:
     assert [attributes(sent) for sent in spans(found)] == [{"tidegate.tier": "other", "tidegate.report": "other"}]
 
 
+def test_a_batch_of_any_report_names_none(found: Collector) -> None:
+    """The span of a request whose reports may be of any type has no report."""
+    tracing = Tracing(CATALOGUE, gate_id=GATE)
+    with tracing.request_span() as span:
+        span.about(tier="managed", report=None)
+    tracing.shutdown()
+    assert [attributes(sent) for sent in spans(found)] == [{"tidegate.tier": "managed"}]
+
+
 def test_outcome_outside_the_list_is_refused(found: Collector) -> None:
     """An outcome that is not in the closed list raises, with a message that does not repeat it."""
     assert CANARY not in OUTCOMES

@@ -9,7 +9,7 @@ from load.offline.wire import Arrived
 from reporter.reports import IDENTIFIERS
 
 PLAN = Plan(devices=23, days=30, tasks=4, seed=3, part=10)
-ARRIVED = [Arrived(number, "managed", "route_window", b"") for number in range(100)]
+ARRIVED = [Arrived(number, "managed", b"") for number in range(100)]
 
 
 def test_parts_are_the_whole() -> None:

@@ -14,6 +14,7 @@ from load.offline.wire import ETAG, InMemoryGate, Network, Rejections
 from load.reports import messages
 from reporter.policy import Policy
 from reporter.sending.answers import Answer, NoAnswer, decide
+from reporter.sending.sender import PATH
 from schemas.catalogue import load_catalogue
 
 REPORT = "health_window"
@@ -41,7 +42,7 @@ def _network(gate: InMemoryGate, clock: MovedClock, away: Sequence[Span] = ()) -
 def _post(network: Network, *, now: int, count: int = 3) -> Answer:
     made = messages(load_catalogue().latest[REPORT], count=count, seed=1, now=now)
     body = b"".join(len(message).to_bytes(4) + message for message in made)
-    return network.exchange("POST", f"/v1/reports/{REPORT}", {}, body)
+    return network.exchange("POST", PATH, {}, body)
 
 
 def test_reports_are_taken(gate: InMemoryGate, clock: MovedClock) -> None:
@@ -49,7 +50,7 @@ def test_reports_are_taken(gate: InMemoryGate, clock: MovedClock) -> None:
     network = _network(gate, clock)
     answer = _post(network, now=clock.now_ms())
     assert decide(answer, 3).reason is None
-    assert [(one.at_ms, one.tier, one.report) for one in network.arrived] == [(clock.now_ms(), "managed", REPORT)] * 3
+    assert [(one.at_ms, one.tier) for one in network.arrived] == [(clock.now_ms(), "managed")] * 3
 
 
 def test_nothing_passes_while_offline(gate: InMemoryGate, clock: MovedClock) -> None:

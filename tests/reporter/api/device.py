@@ -27,7 +27,7 @@ from reporter.state import Settings, SettingsFile, write
 from reporter.survival import Survival
 from reporter.work import Work
 from tests.reporter.made_up import NOW_MS
-from tests.reporter.sending.made_up_gate import HEADER_BYTES, MadeUpGate
+from tests.reporter.sending.made_up_gate import ID, MadeUpGate, report_of
 
 PATIENCE_SECONDS = 30.0
 
@@ -128,13 +128,13 @@ def _parsed(report: str) -> Any:
 
 def decoded(report: str, message: bytes) -> dict[str, Any]:
     """A message as the values of its report."""
-    found: Any = fastavro.schemaless_reader(io.BytesIO(message[HEADER_BYTES:]), _parsed(report), None)
+    found: Any = fastavro.schemaless_reader(io.BytesIO(message[ID.start :]), _parsed(report), None)
     return dict(found)
 
 
 def sent(gate: MadeUpGate, report: str) -> list[dict[str, Any]]:
     """What the gate was told in reports of a type."""
-    return [decoded(report, message) for name, messages in gate.posted if name == report for message in messages]
+    return [decoded(report, one) for messages in gate.posted for one in messages if report_of(one) == report]
 
 
 def only_row(values: Mapping[str, Any]) -> dict[str, Any]:

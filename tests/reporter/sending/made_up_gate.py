@@ -18,22 +18,22 @@ from reporter.sending.connection import Transport
 from reporter.sending.sender import Sender
 from reporter.sending.sender_lock import SenderLock
 from reporter.state import Settings
-from schemas.catalogue import load_catalogue
+from schemas.catalogue import Catalogue, load_catalogue
 from tests.reporter.made_up import NOW_MS
 
-HEADER_BYTES = 10
-ID_BYTES = 16
+FINGERPRINT, ID = slice(2, 10), slice(10, 26)
+"""Where that of the schema and the id of the report stand in a message."""
 
 
 class MadeUpGate:
-    """Publishes the policy of `tier`, accepts everything, and keeps what it was sent: (report, messages).
+    """Publishes the policy of `tier`, accepts everything, and keeps what it was sent: the messages of each batch.
 
     `policy` and `verdict` say otherwise where a test sets them; either may raise `NoAnswer`.
     """
 
     def __init__(self, tier: str = "managed") -> None:
         self.tier = tier
-        self.posted: list[tuple[str, list[bytes]]] = []
+        self.posted: list[list[bytes]] = []
         self.asked: list[Mapping[str, str]] = []
         self.hung_up = 0
         self.policy: Callable[[], Answer] = lambda: Answer(200, {"etag": '"1"'}, policy_of(self.tier))
@@ -43,11 +43,12 @@ class MadeUpGate:
         if method == "GET":
             self.asked.append(headers)
             return self.policy()
+        assert (path, headers["Prefer"]) == ("/v1/reports", "return=minimal")
         assert body is not None
         content = gzip.decompress(body) if headers.get("Content-Encoding") == "gzip" else body
         messages = [part for part in split_sequence(content) if isinstance(part, bytes)]
         answer = self.verdict(len(messages))
-        self.posted.append((path.removeprefix("/v1/reports/"), messages))
+        self.posted.append(messages)
         return answer
 
     def close(self) -> None:
@@ -56,13 +57,23 @@ class MadeUpGate:
     @property
     def ids(self) -> list[bytes]:
         """The ids of all that was posted, in that order."""
-        return [one[HEADER_BYTES : HEADER_BYTES + ID_BYTES] for _, messages in self.posted for one in messages]
+        return [one[ID] for messages in self.posted for one in messages]
+
+
+@lru_cache
+def _catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+def report_of(message: bytes) -> str:
+    """The report that a message is, by its fingerprint."""
+    return _catalogue().by_fingerprint[message[FINGERPRINT]].name
 
 
 @lru_cache
 def policy_of(tier: str) -> bytes:
     """The policy that ships."""
-    catalogue = load_catalogue()
+    catalogue = _catalogue()
     return json.dumps(policy_document(catalogue, catalogue.tiers[tier])).encode()
 
 

@@ -18,7 +18,7 @@ from reporter.queue.unavailable import Unavailable
 from reporter.sending.answers import Answer, NoAnswer
 from reporter.work import DISK_SECONDS, Work
 from tests.reporter.api.device import Bench, decoded, reporter_task
-from tests.reporter.sending.made_up_gate import HEADER_BYTES, ID_BYTES, MadeUpGate, accepted
+from tests.reporter.sending.made_up_gate import ID, MadeUpGate, accepted, report_of
 
 STEPS = 60
 DAY_SECONDS = 86_400.0
@@ -41,7 +41,7 @@ class BadGate(MadeUpGate):
         super().__init__()
         self.random = random
         self.bad = 0.5
-        self.has: dict[bytes, tuple[str, bytes]] = {}
+        self.has: dict[bytes, bytes] = {}
         self.refused: set[bytes] = set()
         self.policy = self._policy
         self.verdict = self._verdict
@@ -76,14 +76,12 @@ class BadGate(MadeUpGate):
 
     def _judged(self, rejected: list[Any]) -> None:
         """What it has once is taken again, whatever it would say of it else."""
-        report, messages = self.posted[-1]
         actions = {entry["index"]: entry["action"] for entry in rejected}
-        for at, message in enumerate(messages):
-            report_id = message[HEADER_BYTES : HEADER_BYTES + ID_BYTES]
+        for at, message in enumerate(self.posted[-1]):
             if at not in actions:
-                self.has.setdefault(report_id, (report, message))
+                self.has.setdefault(message[ID], message)
             elif actions[at] == "discard":
-                self.refused.add(report_id)
+                self.refused.add(message[ID])
 
 
 class Process:
@@ -180,7 +178,7 @@ def compare(bench: Bench, gate: BadGate, tasks: int) -> None:
     lost = sum(number for name, number in totals.items() if name.startswith("lost."))
     assert totals["windows_closed"] == totals["accepted"] + len(refused) + lost
     assert lost == totals["lost.killed"]
-    said = [decoded(report, message) for report, message in gate.has.values() if report == "route_window"]
+    said = [decoded("route_window", one) for one in gate.has.values() if report_of(one) == "route_window"]
     routes = sum(row["tasks"] for one in said for row in one["rows"])
     assert routes <= tasks
     assert len(refused) or routes == tasks

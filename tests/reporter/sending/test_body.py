@@ -10,6 +10,10 @@ from reporter.sending import body as bodies
 from reporter.sending.body import body
 from tests.reporter.made_up import report
 
+NAME = report().report
+IDENTIFIED = {NAME: {"device_id": "a-device"}}
+NOBODY: dict[str, dict[str, str]] = {NAME: {}}
+
 
 def waiting(*messages: Message) -> list[Waiting]:
     """Reports with these messages."""
@@ -26,29 +30,29 @@ def read(posted: bodies.Body) -> list[bytes | Rejected]:
 def test_what_the_gate_reads() -> None:
     """The gate finds each message, with the identifiers in it, in the order of the batch."""
     messages = [report().message for _ in range(50)]
-    posted = body(waiting(*messages), {"device_id": "a-device"})
-    assert read(posted) == [with_identifiers(one, {"device_id": "a-device"}) for one in messages]
+    posted = body(waiting(*messages), IDENTIFIED)
+    assert read(posted) == [with_identifiers(one, IDENTIFIED[NAME]) for one in messages]
     assert (posted.coding, len(posted.waiting)) == ("gzip", 50)
 
 
 def test_no_more_than_the_gate_takes() -> None:
     """What does not go into one body is left for the next; identifiers count as well."""
     size = 60_000
-    posted = body(waiting(*[Message(bytes(size), 30)] * 30), {"serial": "x" * 1000})
+    posted = body(waiting(*[Message(bytes(size), 30)] * 30), {NAME: {"serial": "x" * 1000}})
     assert len(posted.waiting) == MAX_BODY // (size + 1000)
     assert len(read(posted)) == len(posted.waiting)
 
 
 def test_what_compresses_too_well() -> None:
     """A body that would expand further than the gate allows is sent as it is."""
-    posted = body(waiting(Message(bytes(200_000), 30)), {})
+    posted = body(waiting(Message(bytes(200_000), 30)), NOBODY)
     assert posted.coding is None
     assert len(read(posted)) == 1
 
 
 def test_what_does_not_compress() -> None:
     """A body that compression makes longer is sent as it is, without saying anything else of it."""
-    posted = body(waiting(Message(bytes(6), 0)), {})
+    posted = body(waiting(Message(bytes(6), 0)), NOBODY)
     assert posted.headers == {"Content-Type": "application/avro-sequence"}
 
 
@@ -60,7 +64,7 @@ def test_limits_are_those_of_the_gate() -> None:
 def test_a_message_that_is_none() -> None:
     """A message without room for identifiers is named and left out; the others are sent."""
     good = report().message
-    posted = body(waiting(good, Message(b"\x02" * 50, 20), good), {})
+    posted = body(waiting(good, Message(b"\x02" * 50, 20), good), NOBODY)
     assert posted.unsendable == (1,)
     assert [one.place for one in posted.waiting] == [0, 2]
 
@@ -69,4 +73,4 @@ def test_a_message_that_is_none() -> None:
 def test_the_same_reports_make_the_same_bytes(number: int) -> None:
     """Nothing of the moment is in a body: a second try is the first one, byte for byte."""
     batch = waiting(*[report().message] * number * 10)
-    assert body(batch, {}) == body(batch, {})
+    assert body(batch, NOBODY) == body(batch, NOBODY)
