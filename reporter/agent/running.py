@@ -147,19 +147,17 @@ class Running:
 
 @contextmanager
 def _signals() -> Iterator[int]:
-    """A descriptor from which each signal can be read as a byte: they are looked at between two pieces of work.
-
-    Afterwards they mean nothing any more: the process ends, and a second one would cut that off.
-    """
+    """A descriptor from which each signal can be read as a byte: they are looked at between two pieces of work."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in numbers:
-        signal.signal(number, lambda *_: None)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
     try:
         yield reading
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.set_wakeup_fd(before)
         os.close(reading)
         os.close(writing)

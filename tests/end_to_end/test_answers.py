@@ -218,9 +218,12 @@ def test_every_line_on_stderr_is_ours(tmp_path: Path) -> None:
 
 def test_what_is_over_is_published_by_itself(tmp_path: Path) -> None:
     """Without anybody asking, an hour that is over by the log's own time is published on schedule."""
-    settings: dict[str, Any] = {"only": None, "publish_every_seconds": 0.2, "settle_seconds": 0}
-    with running_gate(tmp_path, tiers=tier_files(tmp_path / "tiers"), **settings) as gate:
-        post_all(gate)
+    settings: dict[str, Any] = {"publish_every_seconds": 0.2, "settle_seconds": 0}
+    tiers, data = tier_files(tmp_path / "tiers"), tmp_path / "data"
+    # What is published stays, and fewer than k devices more change nothing: all of them have posted before.
+    with running_gate(tmp_path / "ingest", tiers=tiers, data=data) as taking:
+        post_all(taking)
+    with running_gate(tmp_path / "answers", tiers=tiers, data=data, only="answers", **settings) as gate:
         rows = eventually(lambda: gate.ask(R1).document["rows"], "the hour before this one is published")
         assert tasks_by_route(rows) == EXPECTED
 

@@ -113,7 +113,7 @@ def test_the_sender_of_the_page_gets_the_golden_answer(senders: Senders, tmp_pat
     with gate_of_today(tmp_path) as today:
         url = f"{today.url}/t/managed/v1/reports/route_window"
         answer, check = (
-            run([*senders.send, url + query, today.tokens["managed"], str(schema)]) for query in ("", CHECK)
+            run([*senders.send, url + query, str(schema)], {"TOKEN": today.tokens["managed"]}) for query in ("", CHECK)
         )
     golden = BY_SENDER.answer
     assert said(answer) == {key: golden[key] for key in ("status", "answer")}
@@ -137,6 +137,6 @@ def timeless(check: dict[str, Any]) -> dict[str, Any]:
 def test_a_wrong_token_is_told(senders: Senders, gate: RunningGate) -> None:
     """The sender shows status, reason and action of a refusal instead of falling over."""
     url = f"{gate.url}/t/managed/v1/reports/route_window"
-    told = said(run([*senders.send, url, "tg_no", str(SCHEMAS / "route_window.v1.avsc")]))
+    told = said(run([*senders.send, url, str(SCHEMAS / "route_window.v1.avsc")], {"TOKEN": "tg_no"}))
     assert told["status"] == 401
     assert told["answer"]["action"] == "ask_admin"

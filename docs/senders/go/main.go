@@ -1,6 +1,6 @@
 // One report to a gate, with hamba/avro.
 //
-//	go run . https://GATE/t/TIER/v1/reports/route_window TOKEN route_window.v1.avsc
+//	TOKEN=... go run . https://GATE/t/TIER/v1/reports/route_window route_window.v1.avsc
 package main
 
 import (
@@ -25,7 +25,7 @@ func must[T any](value T, err error) T {
 }
 
 func main() {
-	url, token, file := os.Args[1], os.Args[2], os.Args[3]
+	url, file := os.Args[1], os.Args[2]
 	schema := avro.MustParse(string(must(os.ReadFile(file))))
 	// Marker and fingerprint of the schema, from docs/wire.md: hamba/avro computes another fingerprint.
 	message := must(hex.DecodeString("c301" + "b96d64c51678a604"))
@@ -48,7 +48,7 @@ func main() {
 	message = append(message, must(avro.Marshal(schema, report))...)
 
 	request := must(http.NewRequest(http.MethodPost, url, bytes.NewReader(message)))
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+os.Getenv("TOKEN"))
 	request.Header.Set("Content-Type", "application/avro")
 	client := http.Client{Timeout: 30 * time.Second}
 	response := must(client.Do(request))

@@ -16,7 +16,7 @@ import org.apache.avro.message.BinaryMessageEncoder;
 /**
  * One report to a gate, with Apache Avro.
  *
- * <p>java -cp 'jars/*' Send.java https://GATE/t/TIER/v1/reports/route_window TOKEN route_window.v1.avsc
+ * <p>TOKEN=... java -cp 'jars/*' Send.java https://GATE/t/TIER/v1/reports/route_window route_window.v1.avsc
  */
 public class Send {
     static GenericData.EnumSymbol symbol(Schema record, String field, String name) {
@@ -24,7 +24,7 @@ public class Send {
     }
 
     public static void main(String[] arguments) throws Exception {
-        Schema schema = new Schema.Parser().parse(new File(arguments[2]));
+        Schema schema = new Schema.Parser().parse(new File(arguments[1]));
         Schema rowSchema = schema.getField("rows").schema().getElementType();
         Schema histogram = rowSchema.getField("latency").schema().getTypes().get(1);
         byte[] id = new byte[16];
@@ -48,7 +48,7 @@ public class Send {
         byte[] message = new BinaryMessageEncoder<GenericRecord>(GenericData.get(), schema).encode(report).array();
 
         HttpRequest request = HttpRequest.newBuilder(URI.create(arguments[0]))
-            .header("Authorization", "Bearer " + arguments[1]).header("Content-Type", "application/avro")
+            .header("Authorization", "Bearer " + System.getenv("TOKEN")).header("Content-Type", "application/avro")
             .POST(BodyPublishers.ofByteArray(message)).build();
         HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build(); // no Upgrade: h2c
         var response = client.send(request, BodyHandlers.ofString());

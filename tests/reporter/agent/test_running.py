@@ -61,6 +61,12 @@ def has_taken(place: Place, observations: int) -> bool:
     return bool(place.status()["taken"] == observations)
 
 
+def said_by(agent: subprocess.Popen[str]) -> str:
+    """The next line that it says."""
+    assert agent.stderr is not None
+    return agent.stderr.readline()
+
+
 def queued_tasks(place: Place) -> int:
     """The tasks in all reports that wait."""
     routes = [one.queued for one in queue_of(place).peek(None, 1000) if one.queued.report == "route_window"]
@@ -97,14 +103,16 @@ def test_many_short_processes_make_one_report(gate: RunningGate, tmp_path: Path)
 
 
 def test_the_end_loses_nothing(place: Place) -> None:
-    """What is handed over while the agent is told to end, and told again, is counted by it or stays where it is."""
+    """What is handed over while the agent is told to end is counted by it, or stays with the application."""
     with place.agent() as agent:
         handing = Handing(place.directory.socket, time.monotonic)
         taken = stayed = 0
+        told = False
         deadline = time.monotonic() + PATIENCE_SECONDS
         while stayed < 1000 and time.monotonic() < deadline:
-            if taken == 500 or stayed == 1:
+            if taken == 500 and not told:
                 agent.send_signal(signal.SIGTERM)
+                told = True
             task = EndedTask()
             task.at_ms = SystemClock().now_ms()
             task.planned_route = "on_device"
@@ -117,6 +125,20 @@ def test_the_end_loses_nothing(place: Place) -> None:
     assert agent.returncode == ENDED_WELL
     assert taken > 500
     assert queued_tasks(place) == taken
+
+
+def test_a_second_signal_cuts_nothing_off(place: Place) -> None:
+    """An agent that is told to end again, while it waits for a gate that is silent, ends as it would have."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        state.write(place.directory.settings, Settings(endpoint=f"http://127.0.0.1:{port}/t/managed", token="token"))
+        with place.agent() as agent:
+            assert place.application(4).wait(PATIENCE_SECONDS) == 0
+            eventually(partial(has_taken, place, 4), "everything was handed over")
+            agent.send_signal(signal.SIGTERM)
+            eventually(lambda: "ends" in said_by(agent), "it ends")
+            end(agent)
+    assert queued_tasks(place) == 4
 
 
 def test_killed(place: Place) -> None:
