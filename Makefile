@@ -65,7 +65,7 @@ kafka-jars: setup ## fetch the jars of Apache Kafka (43 MB) into the cache direc
 	@$(BIN)/python -c 'from load.broker import jars; print(jars())'
 
 .PHONY: bench
-bench: setup ## what reports cost gate and follower, and what answers cost; about eleven minutes
+bench: setup ## what reports cost gate, follower and devices, and what answers cost; about fourteen minutes
 	$(BIN)/python -m load.bench
 
 .PHONY: demo
