@@ -25,8 +25,8 @@ MOST_DAYS = 44
 """Reports that are older are refused, as every tier's horizon says; a device needs a day to come back."""
 
 COSTS = """\
-A thousand devices over thirty days take some 190 s of CPU, a minute and a half of two cores without other work, and 70
-MB of the folder. All processes together have 350 MiB at most, and 200 MiB more for each thousand devices."""
+A thousand devices over thirty days take some 130 s of CPU, a good minute of two cores without other work, and 70 MB of
+the folder. All processes together have 350 MiB at most, and 200 MiB more for each thousand devices."""
 
 ABOUT = """\
 Let simulated devices live some days, with the device library, its queue and its sender on a clock that nobody waits

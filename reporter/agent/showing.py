@@ -71,7 +71,7 @@ def shown(device: Device, settings: Settings, waiting: Waiting) -> Iterator[str]
     yield ""
     yield from _taken_off(waiting)
     yield ""
-    yield "The bytes, which go behind their length and with others of their kind into one compressed body:"
+    yield "The bytes, which go behind their length and with the others into one compressed body:"
     yield from hexdump(content)
     yield ""
     yield "What they say:"

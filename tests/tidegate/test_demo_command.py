@@ -204,7 +204,7 @@ def test_a_wrong_number_is_named_and_ends_with_1(tmp_path: Path) -> None:
 
 
 def test_serves_until_ctrl_c(tmp_path: Path) -> None:
-    """Without --once the product goes on, a suggested command is answered, and Ctrl-C ends all of it with 0."""
+    """Without --once the product goes on, suggested commands are answered, and Ctrl-C ends all of it with 0."""
     folder = tmp_path / "temporary"
     with on_terminal(folder, *SMALL) as running:
         eventually(lambda: "until Ctrl-C" in (running.told(), running.output())[1], "it serves", seconds=RUN_SECONDS)
@@ -215,6 +215,10 @@ def test_serves_until_ctrl_c(tmp_path: Path) -> None:
             [sys.executable, "-m", "tidegate", *shlex.split(suggested)], capture_output=True, text=True, check=False
         )
         assert "contractor" in asked.stdout, asked.stderr
+        [device] = re.findall(r"^ *(\S+ -m tidegate agent init .*\\\n.*)$", output, re.MULTILINE)
+        typed = device.replace("python -m", f"{sys.executable} -m")
+        shown = subprocess.run(["/bin/sh", "-euc", typed], capture_output=True, text=True, check=False)
+        assert "made for    tier byod" in shown.stdout, shown.stderr
         running.process.send_signal(signal.SIGINT)
         assert running.end() == 0
         assert "the demonstration's directory is gone" in running.told()

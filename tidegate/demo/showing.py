@@ -117,6 +117,7 @@ def next_steps(stage: Stage, url: str, report: Path) -> Mapping[str, Mapping[str
 
     token = shlex.quote(str(stage.token_file("byod")))
     posted = shlex.quote(str(report))
+    device = f"--directory {shlex.quote(str(stage.directory / 'device'))}"
     return {
         "Device engineer": {
             "what the gate would do with a report, without storing it": (
@@ -124,6 +125,10 @@ def next_steps(stage: Stage, url: str, report: Path) -> Mapping[str, Mapping[str
                 f"      --data-binary @{posted} '{url}/t/byod/v1/reports/{report.stem}?check=1'"
             ),
             "the same without a gate, and why each field goes": f"{program} strip byod {posted}",
+            "one device more, set up here, and all that would leave it": (
+                f"{program} agent init {url}/t/byod {device} < {token} \\\n"
+                f"      && {program} agent show --sample {device}"
+            ),
         },
         "Analyst": {
             "where tasks ran, region by region": ask("R1 --by route,region", "analyst"),
