@@ -13,7 +13,7 @@ from ingest.access.admission import Ticket
 from ingest.access.token_view import bearer_token
 from ingest.gate import Gate
 from ingest.http import answers
-from ingest.http.endpoint import resolve
+from ingest.http.endpoint import below_the_tier, resolve
 from ingest.http.reading import Receive
 from ingest.http.service import PROBLEM_JSON, TIER
 from ingest.intake import check, count_refusal, take_in
@@ -30,8 +30,10 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 REPORTS_PATH = "/v1/reports"
 ONE_REPORT = f"{REPORTS_PATH}/"
 CHECK_ONLY = b"check=1"
-MINIMAL = re.compile(rb"(?:^|,)\s*return\s*=\s*\"?minimal\"?\s*(?:[,;]|$)", re.IGNORECASE)
-"""Among the preferences of a request (RFC 7240), each of which a server may ignore."""
+MINIMAL = re.compile(
+    rb"""(?:(?!\s*return\s*[=,;])[^",]*,)*\s*return\s*=\s*(?:minimal|"minimal")\s*(?:[,;]|$)""", re.IGNORECASE
+)
+"""The first `return` among the preferences of a request (RFC 7240). What stands behind a quoted one is ignored."""
 
 JSON = b"application/json"
 
@@ -109,10 +111,10 @@ class App:
             host = request.headers.get(b"host", b"")
             request.tier, request.path = resolve(host, request.scope["path"], self._gate.rules.catalogue)
         except Rejected as refusal:
-            if REPORTS_PATH in request.scope["path"]:
+            if _is_for_reports(below_the_tier(request.scope["path"])):
                 self._count(request, refusal)
             raise
-        if request.path == REPORTS_PATH or request.path.startswith(ONE_REPORT):
+        if _is_for_reports(request.path):
             return await self._traced(request, receive)
         await self._service({**request.scope, "path": request.path, TIER: request.tier}, receive, send)
         return None
@@ -157,7 +159,7 @@ class App:
             media_type=headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1"),
             coding=headers.get(b"content-encoding", b"").decode("latin-1"),
             body=body,
-            minimal=MINIMAL.search(headers.get(b"prefer", b"")) is not None,
+            minimal=MINIMAL.match(headers.get(b"prefer", b"")) is not None,
         )
 
     def _refusal(self, tier: str | None, refusal: Rejected) -> Response:
@@ -180,6 +182,10 @@ def _headers(raw: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     for name, value in raw:
         headers[name] = headers[name] + b", " + value if name in headers else value
     return headers
+
+
+def _is_for_reports(path: str) -> bool:
+    return path == REPORTS_PATH or path.startswith(ONE_REPORT)
 
 
 def _report(path: str) -> str | None:

@@ -23,10 +23,18 @@ def resolve(host: bytes, path: str, catalogue: Catalogue) -> Endpoint:
     by_host = catalogue.hostnames.get(_hostname(host))
     if not path.startswith(PREFIX):
         return Endpoint(by_host, path)
-    name, slash, rest = path[len(PREFIX) :].partition("/")
+    name, _, _ = path[len(PREFIX) :].partition("/")
     if name not in catalogue.tiers or by_host not in (None, name):
         raise Rejected(Reason.MISDIRECTED)
-    return Endpoint(name, slash + rest)
+    return Endpoint(name, below_the_tier(path))
+
+
+def below_the_tier(path: str) -> str:
+    """The path without its prefix, whether there is such a tier or not."""
+    if not path.startswith(PREFIX):
+        return path
+    _, slash, rest = path[len(PREFIX) :].partition("/")
+    return slash + rest
 
 
 def _hostname(host: bytes) -> str:

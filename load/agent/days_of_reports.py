@@ -35,7 +35,7 @@ from reporter.windows.inventory_window import ModelFile
 from reporter.work import Work
 
 SEND_SECONDS = 120.0
-"""After a window: the library begins within a minute."""
+"""After a window: the library begins within two minutes."""
 
 MOST_STEPS = 500
 

@@ -2,7 +2,7 @@
 
 One for a directory, by a lock that goes with its process. SIGTERM ends it: senders are turned away, what came before is
 counted, windows are closed and queued, and sent if that takes less than `END_SECONDS`. SIGHUP has it read its settings
-and the table of spans again; settings that are changed are followed within seconds without it.
+and the table of spans again; settings that are changed are followed within a minute without it.
 """
 
 import os

@@ -1,6 +1,6 @@
 """What waits on a device until a gate has it: one SQLite file, bounded, shared by all processes of the device.
 
-    a window closes --put--> reports --due--> Batch --sent, judged--> settle
+    a window closes --put--> reports --due--> Waiting --sent, judged--> settle
 
 * Only stripped reports come in, and no identifier is in them (`reporter.strip`, `reporter.messages`).
 * All reports of a closed window, the presence flags behind them and the removal of its open marker are one transaction.

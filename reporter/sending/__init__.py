@@ -1,6 +1,6 @@
 """How what waits gets to the gate, and what its answers mean.
 
-    Queue --due--> Batch --body--> Transport --Answer--> decide --> settle, and Pace says when the next may go
+    Queue --due--> Waiting --body--> Transport --Answer--> decide --> settle, and Pace says when the next may go
 
 * One sender for a device, one connection at most, and none while there is nothing to say.
 * A report is sent to the tier it was made for, under the policy and the consents of the moment. Identifiers are put in

@@ -6,7 +6,8 @@
   asked for.
 * After a refusal that a person has to mend: from a minute up to an hour.
 * With more to send: a batch every few seconds, so that thirty days offline come back at a polite rate.
-* After there was nothing to send: up to a minute, so that a fleet whose windows end together does not come together.
+* After there was nothing to send: it is looked again in a minute, and what is found then waits for up to a minute more,
+  so that a fleet whose windows end together does not come together.
 """
 
 from collections.abc import Callable

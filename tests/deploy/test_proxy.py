@@ -9,21 +9,29 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import httpx
 import pytest
 
 from ingest.body import MAX_BODY
+from ingest.clock import SystemClock
 from ingest.http.protocol import HEAD_SECONDS, MAX_HEAD
 from ingest.problems import Reason, problem_document
 from load.broker.certificates import make_certificates
 from load.broker.node import free_ports
+from reporter.queue.queue import Queue
+from reporter.sending.connection import connection
+from reporter.sending.sender import Sender
+from reporter.sending.sender_lock import SenderLock
+from reporter.state import Settings
 from tests.deploy.compose_file import DEPLOY, services, settings
 from tests.deploy.programs import haproxy
-from tests.end_to_end.reports import Reports
-from tests.running_gate import RunningGate, change_tier, eventually, running_gate, tier_files
+from tests.end_to_end.reports import HOUR_MS, Reports, this_hour
+from tests.reporter.made_up import put, report
+from tests.running_gate import PATIENCE_SECONDS, RunningGate, change_tier, eventually, running_gate, tier_files
 from tidegate.log_source import APPEND_SECONDS
-from tidegate.settings import Settings
+from tidegate.settings import Settings as GateSettings
 
 CONFIGURATION = DEPLOY / "haproxy" / "haproxy.cfg"
 TEXT = CONFIGURATION.read_text(encoding="utf-8")
@@ -73,7 +81,7 @@ def test_times_fit_the_gates() -> None:
     [head] = re.findall(r"timeout http-request (\d+)s", defaults)
     [answer] = re.findall(r"timeout server (\d+)s", defaults)
     assert int(head) == HEAD_SECONDS
-    body_seconds = Settings.model_fields["body_timeout_seconds"].default
+    body_seconds = GateSettings.model_fields["body_timeout_seconds"].default
     assert int(answer) >= body_seconds + APPEND_SECONDS + 5
 
 
@@ -110,11 +118,12 @@ def test_no_log_format_has_anything_of_a_request() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Proxied:
-    """A gate behind the proxy; `door` is that of devices."""
+    """A gate behind the proxy; `door` is that of devices, and `ca_file` says whom they may believe there."""
 
     gate: RunningGate
     door: str
     client: httpx.Client
+    ca_file: Path
 
     def post(
         self, body: bytes, *, token: str | None = None, headers: Mapping[str, str] | None = None
@@ -151,7 +160,7 @@ def proxied(folder: Path, gate: RunningGate) -> Iterator[Proxied]:
         )
     try:
         with httpx.Client(verify=False, timeout=30) as client:  # noqa: S501 - test_deployment.py checks certificates
-            made = Proxied(gate, f"https://127.0.0.1:{devices}", client)
+            made = Proxied(gate, f"https://localhost:{devices}", client, folder / "secrets" / "ca.pem")
             eventually(lambda: _found(made), "the proxy has found the gate")
             yield made
     finally:
@@ -180,6 +189,20 @@ def test_a_report_goes_through(proxy: Proxied) -> None:
     """What a device posts arrives as it was sent, byte for byte, and its answer comes back."""
     answer = proxy.post(Reports(proxy.gate.catalogue).message())
     assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+
+
+def test_a_device_reports_through_it(proxy: Proxied, tmp_path: Path) -> None:
+    """What the library asks and posts has a door: a report of each of two types leaves the device's queue."""
+    settings = Settings(
+        endpoint=f"{proxy.door}/t/managed", token=proxy.gate.tokens["managed"], ca_file=str(proxy.ca_file)
+    )
+    queue = Queue(tmp_path / "queue.db", clock=SystemClock())
+    put(queue, report(start=this_hour() - HOUR_MS), report("health_window", start=this_hour() - HOUR_MS))
+    lock = SenderLock(tmp_path / "sender.lock")
+    sender = Sender(queue, lambda: settings, connection, lock=lock, clock=SystemClock(), random=Random(1))
+    assert sender.flush(PATIENCE_SECONDS)
+    sender.close()
+    assert queue.status().totals["accepted"] == 2
 
 
 def test_a_device_does_not_choose_its_address(proxy: Proxied) -> None:

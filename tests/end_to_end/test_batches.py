@@ -113,6 +113,9 @@ PREFERENCES = [
     pytest.param('respond-async, Return = "minimal"; foo', True, id="among others, with all that the grammar allows"),
     pytest.param("return=representation", False, id="another one"),
     pytest.param("no-return=minimal, return=minimally", False, id="names that only look like it"),
+    pytest.param("return=representation, return=minimal", False, id="the first one counts"),
+    pytest.param('foo="a, return=minimal"', False, id="the text of another one"),
+    pytest.param('return="minimal', False, id="half a quotation"),
     pytest.param("", False, id="none"),
 ]
 

@@ -108,6 +108,7 @@ class Sender:
             "cookie": f"session={word('cookie')}",
             "referer": f"https://{word('referer')}.example.org/",
             "from": self.plants.text("from header"),
+            "prefer": f'{word("preference")}, wait="{word("quoted preference")}"',
             f"x-{word('header name')}": "1",
         }
 
@@ -122,10 +123,13 @@ class Sender:
         self.answers.setdefault(place, []).append(head.encode() + b"\r\n\r\n" + kept.raw)
         return kept
 
-    def post(self, tier: str, report: str, body: bytes, kind: str = "avro", query: str = "", **more: str) -> Answer:
-        """A post with the tier's good token."""
+    def post(
+        self, tier: str, report: str | None, body: bytes, kind: str = "avro", query: str = "", **more: str
+    ) -> Answer:
+        """A post with the tier's good token; without a report, of any."""
         named = {"authorization": f"Bearer {self.gate.tokens[tier]}", "content-type": f"application/{kind}"}
-        return self.send("POST", f"/t/{tier}/v1/reports/{report}{query}", body, **(named | more))
+        path = f"/t/{tier}/v1/reports" if report is None else f"/t/{tier}/v1/reports/{report}"
+        return self.send("POST", path + query, body, **(named | more))
 
     def _place(self, answer: Answer, path: str) -> str:
         if answer.status == 202:
@@ -138,8 +142,14 @@ class Sender:
 
 
 def send_reports(sender: Sender) -> None:
-    """Every report type to every tier, in every encoding, stored and checked."""
+    """Every report type to every tier, in every encoding, stored and checked; and all of them in one batch."""
     for tier in sender.gate.catalogue.tiers:
+        for query in ("", "?check=1"):
+            every = [
+                message(schema, planted_report(schema, sender.plants, tier=tier))
+                for schema in sender.gate.catalogue.schemas
+            ]
+            sender.post(tier, None, _sequence(every[0][:-9], *every), "avro-sequence", query=query)
         for schema in sender.gate.catalogue.schemas:
             for query in ("", "?check=1"):
                 avro = message(schema, planted_report(schema, sender.plants, tier=tier))
@@ -161,8 +171,10 @@ def send_broken_bodies(sender: Sender, schema: ReportSchema) -> None:
             sender.post(tier, schema.name, body)
             sender.post(tier, schema.name, body, query="?check=1")
             sender.post(tier, schema.name, body, **{"content-encoding": "gzip"})
+            sender.post(tier, None, body)
         for body in broken_json(sender.plants):
             sender.post(tier, schema.name, body, "json")
+            sender.post(tier, None, body, "json")
             sender.post(tier, schema.name, body, "json", "?check=1")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.http.endpoint import Endpoint, resolve
+from ingest.http.endpoint import Endpoint, below_the_tier, resolve
 from ingest.problems import Reason, Rejected
 from schemas.catalogue import load_catalogue
 
@@ -46,3 +46,16 @@ def test_misdirected(host: bytes, path: str) -> None:
     with pytest.raises(Rejected) as refusal:
         resolve(host, path, CATALOGUE)
     assert refusal.value.reason is Reason.MISDIRECTED
+
+
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [
+        pytest.param(f"/t/nobody{PATH}", PATH, id="a tier that does not exist"),
+        pytest.param(PATH, PATH, id="no prefix"),
+        pytest.param("/t/nobody", "", id="nothing below it"),
+    ],
+)
+def test_below_the_tier(path: str, below: str) -> None:
+    """What is asked of a tier is known even where there is no such tier."""
+    assert below_the_tier(path) == below

@@ -35,6 +35,16 @@ def test_what_the_gate_reads() -> None:
     assert (posted.coding, len(posted.waiting)) == ("gzip", 50)
 
 
+@pytest.mark.parametrize("names", [("route_window", "health_window"), ("health_window", "route_window")])
+def test_each_type_has_its_own_identifiers(names: tuple[str, str]) -> None:
+    """What may stand in reports of one type is in no report of another one beside it."""
+    allowed = {"route_window": {"device_id": "a-device"}, "health_window": {"serial": "a-serial"}}
+    batch = [Waiting(place, report(name)) for place, name in enumerate(names)]
+    sent = read(body(batch, allowed))
+    assert sent == [with_identifiers(one.queued.message, allowed[one.queued.report]) for one in batch]
+    assert sent[0] != with_identifiers(batch[0].queued.message, allowed[names[1]])
+
+
 def test_no_more_than_the_gate_takes() -> None:
     """What does not go into one body is left for the next; identifiers count as well."""
     size = 60_000
