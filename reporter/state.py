@@ -19,6 +19,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from reporter.reports import IDENTIFIERS, PURPOSES, is_utf_8
 
+FACTS = ("region", "site", "os", "os_version", "hardware_model")
+"""What may be said of a device in words of no list."""
+
 HARDWARE_TIERS = ("small", "medium", "large", "workstation")
 NETWORK_CONTEXTS = ("vpn", "office", "guest", "home", "roaming", "offline", "other")
 ON_TIER_CHANGE = ("keep", "discard")

@@ -8,11 +8,11 @@ from typing import Any
 
 from reporter.agent import owner, routes, showing, status
 from reporter.agent.asking import FLUSH, ask
-from reporter.agent.command import FACTS, WrongUsage
 from reporter.agent.device import Device
-from reporter.agent.refused import Refused
+from reporter.agent.refused import Refused, WrongUsage
 from reporter.agent.running import FLUSH_SECONDS, Running
 from reporter.agent.setting_up import set_up, token_from
+from reporter.state import FACTS
 
 OF_DEVICE = (*FACTS, "hardware_tier", "network_context")
 OF_SETTINGS = ("on_tier_change", "ca_file", "proxy")

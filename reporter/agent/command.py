@@ -8,19 +8,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from reporter.agent.refused import Refused
+from reporter.agent.refused import Refused, WrongUsage
 from reporter.directory import VARIABLE, Directory
 from reporter.queue.unavailable import Unavailable
 from reporter.reports import PURPOSES
-from reporter.state import HARDWARE_TIERS, NETWORK_CONTEXTS, ON_TIER_CHANGE, BadSettings
+from reporter.state import FACTS, HARDWARE_TIERS, NETWORK_CONTEXTS, ON_TIER_CHANGE, BadSettings
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 OTLP_PORT = 4318
 """Where exporters send unless they are told otherwise; as `reporter.otel.receiver` has it."""
-
-FACTS = ("region", "site", "os", "os_version", "hardware_model")
-"""What may be said of a device beside what is a word of a list."""
 
 UNAVAILABLE = {
     "disk_full": "the disk is full",
@@ -29,10 +26,6 @@ UNAVAILABLE = {
     "newer": "it was written by a newer version of this program",
     "damaged": "it was damaged, and a new one was begun; try again",
 }
-
-
-class WrongUsage(Exception):
-    """The command line is none; the message says what is wrong with it."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from reporter.agent.command import WrongUsage
 from reporter.agent.device import Device
 from reporter.agent.page import number, table, time
+from reporter.agent.refused import WrongUsage
 from reporter.evidence import KEPT_DAYS, MS_PER_DAY, MS_PER_HOUR, Seen
 
 CLOUDS = ("managed_cloud", "private_cloud")

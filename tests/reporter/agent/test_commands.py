@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from reporter import state
-from reporter.agent.command import WrongUsage, main, parser
+from reporter.agent.command import main, parser
+from reporter.agent.refused import WrongUsage
 from reporter.clock import SystemClock
 from reporter.directory import VARIABLE
 from reporter.queue.queue import Queue
