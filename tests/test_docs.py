@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
-from reporter.agent.command import WrongUsage, parser
+from reporter.agent.command import parser
+from reporter.agent.refused import WrongUsage
 from tests.documents import ROOT, Page, page, pages
 from tests.names import PATTERNS, is_of_a_library, known_names
 from tidegate.cli import main

@@ -34,6 +34,9 @@ TWICE_AS_JSON = 0.15
 JSON_SHARE = 0.01
 """Share of reports that come as JSON."""
 
+ANY_SHARE = 0.5
+"""Share of Avro reports that are posted to no report in particular, as the device's library does, the rest by type."""
+
 SINGLE_SHARE = 0.05
 """Share of batches that are one report."""
 
@@ -54,16 +57,20 @@ class Message(NamedTuple):
 
     kind: Kind
     device: int
+    report: str
     content: bytes
     typed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one request carries. `coding` is a content coding, or empty; `headers` are those that tell a person."""
+    """What one request carries. `report` is the type of its messages; None where they may be of any.
+
+    `coding` is a content coding, or empty; `headers` are those that tell a person.
+    """
 
     tier: str
-    report: str
+    report: str | None
     media_type: str
     coding: str
     messages: tuple[Message, ...]
@@ -98,7 +105,8 @@ class _Due(NamedTuple):
 
     at: float
     tier: str
-    report: str
+    path: str | None
+    """The report that it is posted to; None: to any."""
     message: Message
 
 
@@ -117,6 +125,7 @@ class _Maker:
         self._fleet = fleet
         self._catalogue = catalogue
         self._random = Random(f"{fleet.seed}/delivery")
+        self._paths = Random(f"{fleet.seed}/paths")
         self._told: set[int] = set()
         self._due: dict[str, list[_Due]] = {"on time": [], "again": [], "late": []}
         self._windows: dict[str, list[tuple[int, str, int]]] = {name: [] for name in self._due}
@@ -144,8 +153,9 @@ class _Maker:
     def _add(self, phase: str, kind: Kind, report: DeviceReport, values: dict[str, Any], *, typed: bool) -> None:
         content = _json(values) if typed else encode(self._catalogue.latest[report.report], values)
         at = report.end + self._random.random() * DISORDER_MS
-        message = Message(kind, report.device, content, typed)
-        self._due[phase].append(_Due(at, report.tier, report.report, message))
+        message = Message(kind, report.device, report.report, content, typed)
+        path = None if not typed and self._paths.random() < ANY_SHARE else report.report
+        self._due[phase].append(_Due(at, report.tier, path, message))
 
     def phases(self) -> tuple[Phase, ...]:
         """What was taken, as batches."""
@@ -161,14 +171,14 @@ def _json(values: dict[str, Any]) -> bytes:
 
 
 def _batches(random: Random, fleet: Fleet, due: Iterable[_Due]) -> Iterator[Batch]:
-    """The messages in the order in which they are due; a batch has one tier, one type of report and one form."""
-    waiting: dict[tuple[str, str, bool], list[Message]] = defaultdict(list)
-    room: dict[tuple[str, str, bool], int] = defaultdict(lambda: _size(random))
+    """The messages in the order in which they are due; a batch has one tier, one path and one form."""
+    waiting: dict[tuple[str, str | None, bool], list[Message]] = defaultdict(list)
+    room: dict[tuple[str, str | None, bool], int] = defaultdict(lambda: _size(random))
     for one in sorted(due, key=lambda one: (one.at, one.message.content)):
-        place = one.tier, one.report, one.message.typed
+        place = one.tier, one.path, one.message.typed
         waiting[place].append(one.message)
         if len(waiting[place]) >= room[place]:
-            yield _batch(random, fleet, one.tier, one.report, waiting.pop(place))
+            yield _batch(random, fleet, one.tier, one.path, waiting.pop(place))
             del room[place]
     for (tier, report, _), messages in waiting.items():
         yield _batch(random, fleet, tier, report, messages)
@@ -178,7 +188,7 @@ def _size(random: Random) -> int:
     return 1 if random.random() < SINGLE_SHARE else random.randrange(2, LARGEST_BATCH + 1)
 
 
-def _batch(random: Random, fleet: Fleet, tier: str, report: str, messages: Sequence[Message]) -> Batch:
+def _batch(random: Random, fleet: Fleet, tier: str, report: str | None, messages: Sequence[Message]) -> Batch:
     coding = random.choices(tuple(CODINGS), tuple(CODINGS.values()))[0]
     headers = request_headers(fleet.seed, fleet.devices[messages[0].device])
     return Batch(tier, report, media_type_for(messages), coding, tuple(messages), headers)

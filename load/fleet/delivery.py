@@ -157,7 +157,8 @@ def _reduced(batch: Batch, messages: Sequence[Message]) -> Batch:
 
 
 def _path(batch: Batch) -> str:
-    return f"/t/{batch.tier}/v1/reports/{batch.report}"
+    every = f"/t/{batch.tier}/v1/reports"
+    return every if batch.report is None else f"{every}/{batch.report}"
 
 
 def _headers(batch: Batch, tokens: Mapping[str, str]) -> dict[str, str]:

@@ -148,7 +148,7 @@ class Trial:
             for batch in phase.batches:
                 for message in batch.messages:
                     if message.kind != "faulty":
-                        yield batch.tier, batch.report, _id(message.content, typed=message.typed)
+                        yield batch.tier, message.report, _id(message.content, typed=message.typed)
 
 
 def _id(content: bytes, *, typed: bool) -> bytes:

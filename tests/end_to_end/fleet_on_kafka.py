@@ -117,9 +117,10 @@ def _part(phases: Sequence[Phase], act: int) -> Iterator[Batch]:
 def _post(run: FleetRun, batches: Sequence[Batch], version: int) -> None:
     asyncio.run(_deliver(run, batches))
     for batch in batches:
-        taken = [message for message in batch.messages if message.kind != "faulty"]
-        topic = f"tidegate.{batch.tier}.{run.gate.catalogue.latest[batch.report].label}"
-        run.posted.update(Posted(topic, version, _id_of(message)) for message in taken)
+        for message in batch.messages:
+            if message.kind != "faulty":
+                topic = f"tidegate.{batch.tier}.{run.gate.catalogue.latest[message.report].label}"
+                run.posted[Posted(topic, version, _id_of(message))] += 1
     seeded = post_everything(run.gate, seed=version, plants=run.plants)
     run.posted.update(Posted(topic, version, report_id(topic, version)) for topic in seeded)
 

@@ -60,9 +60,9 @@ def said(batch: Batch) -> list[dict[str, Any]]:
         return [one | {"report_id": bytes.fromhex(one["report_id"])} for one in json.loads(body)]
     parts = [body] if batch.media_type == AVRO else list(split_sequence(body))
     found = []
-    for part in parts:
+    for part, message in zip(parts, batch.messages, strict=True):
         assert not isinstance(part, Rejected)
-        schema = CATALOGUE.latest[batch.report]
+        schema = CATALOGUE.latest[message.report]
         assert part.startswith(schema.message_prefix)
         value = fastavro.schemaless_reader(io.BytesIO(part[len(schema.message_prefix) :]), as_posted(schema), None)
         assert isinstance(value, dict)
@@ -99,10 +99,15 @@ def test_phases_tell_their_windows(phases: tuple[Phase, ...], posted: list[Devic
 
 
 def test_all_forms_are_used(phases: tuple[Phase, ...]) -> None:
-    """Batches, single reports and JSON are posted, plain, gzip and zstd; a batch has at most 50 reports."""
+    """Batches of one type and of any, single reports and JSON are posted, plain, gzip and zstd, 50 reports at most."""
     batches = [batch for phase in phases for batch in phase.batches]
     assert {batch.media_type for batch in batches} == {AVRO, AVRO_SEQUENCE, JSON}
     assert {batch.coding for batch in batches} == {"", "gzip", "zstd"}
+    by_path = {batch.report for batch in batches}
+    assert by_path >= {None, "route_window", "health_window"}
+    assert any(len({message.report for message in batch.messages}) > 3 for batch in batches if batch.report is None)
+    assert all({message.report for message in batch.messages} == {batch.report} for batch in batches if batch.report)
+    assert all(batch.report for batch in batches if batch.media_type == JSON)
     assert max(len(batch.messages) for batch in batches) <= 50
     assert all(
         (len(batch.messages) == 1) == (batch.media_type == AVRO) for batch in batches if batch.media_type != JSON

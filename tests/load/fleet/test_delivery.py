@@ -22,7 +22,9 @@ from tests.running_gate import running_gate, tier_files
 
 def batch(*kinds: Any) -> Batch:
     """A batch of messages of these kinds."""
-    messages = tuple(Message(kind, number, b"content %d" % number, typed=False) for number, kind in enumerate(kinds))
+    messages = tuple(
+        Message(kind, number, "route_window", b"content %d" % number, typed=False) for number, kind in enumerate(kinds)
+    )
     return Batch("managed", "route_window", AVRO_SEQUENCE, "", messages, {"x-user": "somebody"})
 
 
