@@ -1,6 +1,7 @@
 """What a command asks the gate itself: the policy, and what it would store of a report (`?check=1`)."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,9 @@ from reporter.sending.policy_watch import PATH
 from reporter.state import Settings
 
 AVRO = {"Content-Type": "application/avro"}
+
+NEW_TOKEN_SECONDS, AGAIN_SECONDS = 3.0, 0.3
+"""A gate looks once a second for tokens that were made while it runs: one that it does not know may be new."""
 
 TOKENS = {
     "wrong_token": "it does not know it, or was given a part of it",
@@ -58,8 +62,13 @@ def policy(device: Device, settings: Settings) -> Policy:
 
 def check(settings: Settings, report: str, message: bytes) -> dict[str, Any]:
     """What the gate would make of a report; raises `NotReached`, and `Refused` where it will not look at it."""
+    until = time.monotonic() + NEW_TOKEN_SECONDS
     answer = _asked(settings, "POST", f"/v1/reports/{report}?check=1", message)
     document = _object(answer)
+    while document.get("reason") == "wrong_token" and time.monotonic() < until:
+        time.sleep(AGAIN_SECONDS)
+        answer = _asked(settings, "POST", f"/v1/reports/{report}?check=1", message)
+        document = _object(answer)
     checked = document.get("checked")
     if answer.status == 200 and isinstance(checked, list) and len(checked) == 1 and isinstance(checked[0], dict):
         return checked[0]

@@ -19,7 +19,7 @@ from reporter.directory import VARIABLE
 from reporter.queue.queue import Queue
 from tests.reporter.agent.setting import Place
 from tests.reporter.made_up import BYOD, EVERY_CONSENT, HOUR_MS, put, report
-from tests.running_gate import RunningGate, running_gate, tier_files
+from tests.running_gate import RunningGate, eventually, issue_token, running_gate, tier_files
 
 PLANTED = {"user_email": "ada@example.org", "hostname": "ada-laptop", "serial": "SER1234567"}
 
@@ -170,6 +170,15 @@ def test_a_token_is_no_argument(words: list[str], capsys: pytest.CaptureFixture[
     said = "".join(capsys.readouterr())
     assert "--token-file" in said
     assert "tg_secret" not in said
+
+
+def test_a_token_of_a_moment_ago(gate: RunningGate, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that was made while the gate runs is known to it when `init` has ended, however soon that was typed."""
+    # Asked now, the gate looks for new tokens in a second and not before.
+    eventually(lambda: gate.post("managed", "route_window", b"").status == 400, "the gate has looked")
+    token = issue_token(gate.data, "managed")
+    monkeypatch.setattr(sys, "stdin", StringIO(f"{token}\n"))
+    assert main(["init", f"{gate.url}/t/managed", "--directory", str(place.path)]) == 0
 
 
 @pytest.mark.parametrize(
