@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from confluent_kafka.admin import AdminClient
 
 from schemas.catalogue import TIERS_DIRECTORY
+from tests.kafka_admin import admin_client, delete_topics
 from tidegate.cli import main
 from tidegate.settings import Settings
 
@@ -30,7 +30,8 @@ class Typed:
         self.cluster = ["--kafka-bootstrap", bootstrap, "--kafka-topic-prefix", prefix, "--tiers", str(tiers)]
         self.tiers = tiers
         self.prefix = prefix
-        self.admin = AdminClient({"bootstrap.servers": bootstrap})
+        self.bootstrap = bootstrap
+        self.admin = admin_client(bootstrap)
 
     def run(self, command: str, *arguments: str) -> Result:
         return run(command, *self.cluster, *arguments)
@@ -62,8 +63,7 @@ def typed(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Iterator[T
     typed = Typed(kafka_bootstrap, topic_prefix, tiers)
     yield typed
     if names := typed.names():
-        for future in typed.admin.delete_topics(names).values():
-            future.result(30)
+        delete_topics(typed.bootstrap, names)
 
 
 class TestOnKafka:

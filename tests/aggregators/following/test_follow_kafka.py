@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.cimpl import NewPartitions
+from confluent_kafka import Producer
 
 from aggregators.following import follow
 from aggregators.following.follow import Follower
@@ -28,7 +27,8 @@ from tests.aggregators.followers import (
 )
 from tests.aggregators.following.test_follow import stopped
 from tests.aggregators.stored_reports import CATALOGUE, fill, stored
-from tests.kafka_on_demand import KafkaLogOnDemand, admin_client, make_topics
+from tests.kafka_admin import delete_records, delete_topics, grow, make_topics
+from tests.kafka_on_demand import KafkaLogOnDemand
 
 pytestmark = pytest.mark.kafka
 
@@ -64,13 +64,6 @@ async def reader(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Kafka
 def topic(topic_prefix: str) -> str:
     """How Kafka calls `TOPIC`."""
     return topic_prefix + TOPIC
-
-
-def delete_records(bootstrap: str, topic: str, upto: dict[int, int]) -> None:
-    """Remove what lies before an offset of each partition, as retention does."""
-    wanted = [TopicPartition(topic, number, offset) for number, offset in upto.items()]
-    for removed in admin_client(bootstrap).delete_records(wanted).values():
-        removed.result(SECONDS)
 
 
 async def ends(reader: KafkaLogReader) -> dict[int, int]:
@@ -158,16 +151,6 @@ async def nothing_yet(partition: Partition, *, after: int, limit: int) -> list[S
     return []
 
 
-async def recreated(bootstrap: str, topic: str) -> None:
-    """Delete a topic and make it anew."""
-    for deleted in admin_client(bootstrap).delete_topics([topic]).values():
-        deleted.result(SECONDS)
-    async with asyncio.timeout(SECONDS):
-        while topic in admin_client(bootstrap).list_topics(timeout=SECONDS).topics:
-            await asyncio.sleep(0.05)
-    make_topics(bootstrap, [topic], partitions=3)
-
-
 @pytest.mark.parametrize("again", [True, False], ids=["made anew", "deleted"])
 async def test_a_topic_that_was_deleted(
     log: KafkaLogOnDemand, reader: KafkaLogReader, tmp_path: Path, kafka_bootstrap: str, topic: str, again: bool
@@ -176,11 +159,9 @@ async def test_a_topic_that_was_deleted(
     await fill(log, ENTRIES)
     await follow_to_the_end(tmp_path, reader)
     before = contents(tmp_path)
+    delete_topics(kafka_bootstrap, [topic])
     if again:
-        await recreated(kafka_bootstrap, topic)
-    else:
-        for deleted in admin_client(kafka_bootstrap).delete_topics([topic]).values():
-            deleted.result(SECONDS)
+        make_topics(kafka_bootstrap, [topic], partitions=3)
     async with following(tmp_path, reader) as follower:
         await stopped(follower)
         assert follower.status().why is Why.LOG_REPLACED
@@ -195,8 +176,7 @@ async def test_a_partition_that_was_added(
     async with following(tmp_path, reader) as follower:
         await drain(follower)
         before = follower.status()
-        for added in admin_client(kafka_bootstrap).create_partitions([NewPartitions(topic, 8)]).values():
-            added.result(SECONDS)
+        grow(kafka_bootstrap, topic, partitions=8)
         again = [entry for entry in ENTRIES if entry.topic == TOPIC]
         producer = Producer({"bootstrap.servers": kafka_bootstrap})
         for entry in again:

@@ -34,6 +34,7 @@ from ingest.topics.wanted import PROBE_TOPIC, wanted_topics
 from load.broker import Cluster, Security, cluster
 from schemas.catalogue import Catalogue, load_catalogue
 from schemas.topics import TopicSpec
+from tests.kafka_admin import allow
 
 kafka = pytest.mark.kafka
 
@@ -192,8 +193,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     security = Security("SASL_PLAINTEXT", "SCRAM-SHA-512", acls="enforced", users=users)
     with cluster(tmp_path_factory.mktemp("secured"), security=security) as kafka:
         admin = AdminClient(for_librdkafka(kafka.connection()))
-        for future in admin.create_acls([binding(acl) for acl in ACLS]).values():
-            future.result(30)
+        allow(admin, [binding(acl) for acl in ACLS])
         yield kafka
 
 

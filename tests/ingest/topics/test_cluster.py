@@ -8,12 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has them, and does not say that it exports them
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-)
 
 from ingest.log.kafka.connection import KafkaConnection
 from ingest.topics.admin import KafkaAdminError, kafka_admin
@@ -24,6 +18,7 @@ from load.broker import Cluster
 from schemas.catalogue import load_catalogue
 from schemas.tier import MS_PER_DAY
 from schemas.topics import TopicSpec, topic_configs
+from tests.kafka_admin import admin_client, configs, configure, delete_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -55,9 +50,6 @@ class Ours:
     bootstrap: str
     prefix: str
 
-    def __post_init__(self) -> None:
-        self._admin = AdminClient({"bootstrap.servers": self.bootstrap})
-
     @property
     def connection(self) -> KafkaConnection:
         return KafkaConnection(self.bootstrap)
@@ -70,26 +62,21 @@ class Ours:
 
     def partitions(self) -> dict[str, int]:
         """Topics and their partitions, as librdkafka sees them."""
-        found = self._admin.list_topics(timeout=10).topics
+        found = admin_client(self.bootstrap).list_topics(timeout=10).topics
         ours = [name for name in found if name.startswith(self.prefix)]
         return {name.removeprefix(self.prefix): len(found[name].partitions) for name in ours}
 
     def configs(self, name: str = NAME) -> dict[str, str]:
         """The settings in effect, as librdkafka sees them."""
-        resource = ConfigResource(ConfigResource.Type.TOPIC, self.prefix + name)
-        entries = self._admin.describe_configs([resource])[resource].result(10)
-        return {key: entry.value for key, entry in entries.items()}
+        return configs(self.bootstrap, self.prefix + name)
 
     def set(self, key: str, value: str) -> None:
         """What somebody else does with a tool of their own."""
-        entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ConfigResource.Type.TOPIC, self.prefix + NAME, incremental_configs=[entry])
-        self._admin.incremental_alter_configs([resource])[resource].result(10)
+        configure(self.bootstrap, self.prefix + NAME, key, value)
 
     def delete_all(self) -> None:
         if names := [self.prefix + name for name in self.partitions()]:
-            for future in self._admin.delete_topics(names).values():
-                future.result(30)
+            delete_topics(self.bootstrap, names)
 
 
 @pytest.fixture
@@ -237,7 +224,7 @@ async def test_a_broker_that_does_not_answer_is_named() -> None:
 async def test_three_brokers_hold_three_copies(kafka_cluster: Cluster, topic_prefix: str) -> None:
     """On a cluster that can, every partition has the copies that the policies say, with two in sync for a 202."""
     await apply_topics(kafka_cluster.connection(), CATALOGUE, topic_prefix=topic_prefix)
-    admin = AdminClient({"bootstrap.servers": kafka_cluster.bootstrap})
+    admin = admin_client(kafka_cluster.bootstrap)
     topics = [topic for name, topic in admin.list_topics(timeout=10).topics.items() if name.startswith(topic_prefix)]
     assert len(topics) == len(wanted_topics(CATALOGUE))
     assert {len(partition.replicas) for topic in topics for partition in topic.partitions.values()} == {3}

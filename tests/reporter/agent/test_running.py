@@ -118,13 +118,12 @@ def test_the_end_loses_nothing(place: Place) -> None:
             task.planned_route = "on_device"
             if handing.over(task):
                 taken += 1
-            elif taken > 500:
+            elif told:
                 stayed += 1
         handing.close()
         agent.communicate(timeout=PATIENCE_SECONDS)
     assert agent.returncode == ENDED_WELL
-    assert taken > 500
-    assert queued_tasks(place) == taken
+    assert queued_tasks(place) == taken >= 500
 
 
 def test_a_second_signal_cuts_nothing_off(place: Place) -> None:

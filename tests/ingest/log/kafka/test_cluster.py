@@ -9,7 +9,7 @@ from ingest.log.kafka.log import AppendLimits, KafkaLog, KafkaLogReader
 from ingest.topics.wanted import PROBE_TOPIC
 from load.broker import Broker, Cluster
 from tests.ingest.log.kafka.stream import TOPIC, Stream, keys, stored
-from tests.kafka_on_demand import make_topics
+from tests.kafka_admin import make_topics
 
 pytestmark = pytest.mark.kafka
 

@@ -15,7 +15,7 @@ from ingest.report import Partition
 from ingest.topics.wanted import PROBE_TOPIC
 from load.broker import Broker, Cluster, cluster
 from tests.ingest.log.kafka.stream import RECOVERY_SECONDS, TOPIC, Stream, entry, keys, stored
-from tests.kafka_on_demand import admin_client, make_topics
+from tests.kafka_admin import admin_client, delete_topics, make_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -146,15 +146,14 @@ async def test_a_refused_batch_costs_nothing(log: KafkaLog) -> None:
 
 async def test_a_topic_that_was_deleted(lonely: Cluster, log: KafkaLog, topic_prefix: str) -> None:
     """What is written to a topic that was deleted meanwhile is refused in the end, and the topic is named."""
-    admin = admin_client(lonely.bootstrap)
-    admin.delete_topics([topic_prefix + TOPIC])[topic_prefix + TOPIC].result(RECOVERY_SECONDS)
+    delete_topics(lonely.bootstrap, [topic_prefix + TOPIC])
     said = ""
     async with asyncio.timeout(RECOVERY_SECONDS):
         while f"topic {topic_prefix}{TOPIC} has no partition 0: make topics with" not in said:
             with pytest.raises((LogUnavailable, InDoubt)) as failed:
                 await log.append([entry(b"key")])
             said = str(failed.value)
-    assert topic_prefix + TOPIC not in admin.list_topics(timeout=RECOVERY_SECONDS).topics
+    assert topic_prefix + TOPIC not in admin_client(lonely.bootstrap).list_topics(timeout=RECOVERY_SECONDS).topics
 
 
 async def test_a_producer_out_of_order_is_replaced(log: KafkaLog) -> None:

@@ -10,7 +10,7 @@ import uvloop
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.metadata import MetadataResponse_v5
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Producer
 
 from ingest.log import LogDamaged, LogUnavailable
 from ingest.log.kafka import reader as kafka_reader
@@ -22,7 +22,7 @@ from ingest.log.partition_stats import PartitionStats
 from ingest.report import Entry, Extent, Partition
 from ingest.topics.wanted import PROBE_TOPIC
 from tests.ingest.log.kafka.stream import TOPIC, entry
-from tests.kafka_on_demand import admin_client, make_topics
+from tests.kafka_admin import delete_records, make_topics
 from tests.real_kafka import mock_cluster
 
 PARTITION = Partition(TOPIC, 0)
@@ -39,13 +39,6 @@ async def log(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[KafkaLog
     await log.close()
 
 
-def forget(bootstrap: str, topic: str, *, before: int) -> None:
-    """Take the records before an offset away, as retention does."""
-    records = [TopicPartition(topic, 0, before)]
-    for done in admin_client(bootstrap).delete_records(records).values():
-        done.result(SECONDS)
-
-
 def numbered(how_many: int, *, size: int = 5) -> list[Entry]:
     """Entries with keys of their own, in the order of these."""
     return [entry(b"%06d" % number, bytes(size)) for number in range(how_many)]
@@ -58,11 +51,11 @@ class TestOnABroker:
     async def test_what_retention_took_away(self, log: KafkaLog, kafka_bootstrap: str, topic_prefix: str) -> None:
         """A partition is read from where it begins now, and one that was emptied says how far it reached."""
         await log.append(numbered(10))
-        forget(kafka_bootstrap, topic_prefix + TOPIC, before=4)
+        delete_records(kafka_bootstrap, topic_prefix + TOPIC, {0: 4})
         assert await log.extent(PARTITION) == Extent(4, 10)
         assert [stored.offset for stored in await log.read(PARTITION, after=-1, limit=3)] == [4, 5, 6]
         assert [stored.offset for stored in await log.read(PARTITION, after=1, limit=100)] == [4, 5, 6, 7, 8, 9]
-        forget(kafka_bootstrap, topic_prefix + TOPIC, before=10)
+        delete_records(kafka_bootstrap, topic_prefix + TOPIC, {0: 10})
         assert await log.extent(PARTITION) == Extent(10, 10)
         assert list(await log.read(PARTITION, after=-1, limit=100)) == []
         assert list(await log.partitions()) == [PARTITION]
@@ -148,7 +141,7 @@ class TestOnABroker:
     async def test_what_a_person_looks_at(self, log: KafkaLog, kafka_bootstrap: str, topic_prefix: str) -> None:
         """A partition is counted from end to end, and its newest entries are found from where it begins now."""
         await log.append(numbered(10))
-        forget(kafka_bootstrap, topic_prefix + TOPIC, before=2)
+        delete_records(kafka_bootstrap, topic_prefix + TOPIC, {0: 2})
         reader = KafkaLogReader(KafkaConnection(kafka_bootstrap), topic_prefix=topic_prefix)
         try:
             time = entry(b"").timestamp

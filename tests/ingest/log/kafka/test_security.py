@@ -18,6 +18,7 @@ from load.broker import SSL_CLIENT_CERTIFICATES, Cluster, Security, cluster
 from load.broker.certificates import make_certificates
 from tests import open_sockets
 from tests.ingest.log.kafka.stream import RECOVERY_SECONDS, TOPIC, entry, stored
+from tests.kafka_admin import allow
 
 pytestmark = pytest.mark.kafka
 
@@ -171,6 +172,4 @@ def _allow(kafka: Cluster, user: str, topic: str, *operations: AclOperation) -> 
         )
         for operation in operations
     ]
-    admin = _admin(kafka)
-    for made in admin.create_acls(rules).values():
-        made.result(30)
+    allow(_admin(kafka), rules)

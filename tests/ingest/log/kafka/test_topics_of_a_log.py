@@ -1,17 +1,10 @@
 """Topics that change under a log, or are not as it needs them, on a real broker."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has them, and does not say that it exports them
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-)
-from confluent_kafka.cimpl import NewPartitions
 
 from ingest.log import InDoubt, LogUnavailable
 from ingest.log.kafka import append as kafka_append
@@ -19,7 +12,7 @@ from ingest.log.kafka.client import METADATA_SECONDS
 from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog
 from ingest.report import Entry
 from tests.ingest.log.kafka.stream import RECOVERY_SECONDS, TOPIC, entry, keys
-from tests.kafka_on_demand import admin_client, make_topics
+from tests.kafka_admin import configure, grow, make_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -34,22 +27,6 @@ async def log(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[KafkaLog
     await log.append([entry(b"before")])
     yield log
     await log.close()
-
-
-def grow(bootstrap: str, topic: str, *, partitions: int) -> None:
-    """Give a topic more partitions, and return once the brokers say so."""
-    admin = admin_client(bootstrap)
-    admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(RECOVERY_SECONDS)
-    deadline = time.monotonic() + RECOVERY_SECONDS
-    while len(admin.list_topics(timeout=RECOVERY_SECONDS).topics[topic].partitions) < partitions:
-        assert time.monotonic() < deadline, "the brokers do not show the partitions"
-
-
-def configure(bootstrap: str, topic: str, name: str, value: str) -> None:
-    """Set one setting of a topic."""
-    setting = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[setting])
-    admin_client(bootstrap).incremental_alter_configs([resource])[resource].result(RECOVERY_SECONDS)
 
 
 async def partitions_used(log: KafkaLog) -> set[int]:

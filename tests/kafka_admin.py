@@ -1,0 +1,132 @@
+"""What an administrator does to a cluster, in librdkafka's terms; each returns once the brokers show it.
+
+A change is answered when the controller has it, and a broker that is asked at once may not know of it yet.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has them, and does not say that it exports them
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from tests.real_kafka import missing, own_cluster
+
+ANY_TIME = {"message.timestamp.after.max.ms": str(2**63 - 1), "retention.ms": "-1"}
+"""Unless its topic is told otherwise a broker refuses what is an hour ahead of its clock, and deletes what is old."""
+
+SECONDS = 30
+PAUSE_SECONDS = 0.02
+
+PARTITIONS_OF_THE_MOCK = 4
+"""librdkafka's mock cluster makes what a client asks for, with so many partitions, and in no other way."""
+
+MADE_ON_THE_MOCK: dict[str, int] = {}
+"""How many of them a log is to use."""
+
+EVERY_ACL = AclBindingFilter(
+    ResourceType.ANY,
+    None,  # type: ignore[arg-type]  # any name, any principal, any host, says librdkafka; its types do not
+    ResourcePatternType.ANY,
+    None,  # type: ignore[arg-type]
+    None,  # type: ignore[arg-type]
+    AclOperation.ANY,
+    AclPermissionType.ANY,
+)
+
+
+def on_the_mock_cluster() -> bool:
+    """Whether there is no real broker."""
+    return own_cluster() is None and missing() is not None
+
+
+@cache
+def admin_client(bootstrap: str) -> AdminClient:
+    """A client of this cluster; the first answer costs 0.2 s."""
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+
+
+def make_topics(bootstrap: str, names: Iterable[str], *, partitions: int = 1, copies: int = 1) -> None:
+    """Make topics, unless they are there."""
+    if on_the_mock_cluster():
+        for name in names:
+            MADE_ON_THE_MOCK.setdefault(name, min(partitions, PARTITIONS_OF_THE_MOCK))
+            Producer({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(name, timeout=SECONDS)
+        return
+    admin = admin_client(bootstrap)
+    wanted = [NewTopic(name, partitions, copies, config=ANY_TIME) for name in names]
+    for made in admin.create_topics(wanted).values():
+        try:
+            made.result(SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    _shown(lambda: {topic.topic for topic in wanted} <= _partitions(admin).keys(), "the topics")
+
+
+def grow(bootstrap: str, topic: str, *, partitions: int) -> None:
+    """Give a topic more partitions."""
+    admin = admin_client(bootstrap)
+    admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(SECONDS)
+    _shown(lambda: _partitions(admin)[topic] == partitions, "the partitions")
+
+
+def configure(bootstrap: str, topic: str, name: str, value: str) -> None:
+    """Set one setting of a topic."""
+    admin = admin_client(bootstrap)
+    setting = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[setting])
+    admin.incremental_alter_configs([resource])[resource].result(SECONDS)
+    _shown(lambda: configs(bootstrap, topic)[name] == value, "the setting")
+
+
+def configs(bootstrap: str, topic: str) -> dict[str, str]:
+    """The settings of a topic that are in effect."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    entries = admin_client(bootstrap).describe_configs([resource])[resource].result(SECONDS)
+    return {key: entry.value for key, entry in entries.items()}
+
+
+def delete_topics(bootstrap: str, names: Sequence[str]) -> None:
+    """Delete topics."""
+    admin = admin_client(bootstrap)
+    for deleted in admin.delete_topics(list(names)).values():
+        deleted.result(SECONDS)
+    _shown(lambda: _partitions(admin).keys().isdisjoint(names), "that the topics are gone")
+
+
+def delete_records(bootstrap: str, topic: str, before: Mapping[int, int]) -> None:
+    """Take away what lies before an offset of each partition, as retention does; its leader does that itself."""
+    wanted = [TopicPartition(topic, number, offset) for number, offset in before.items()]
+    for deleted in admin_client(bootstrap).delete_records(wanted).values():
+        deleted.result(SECONDS)
+
+
+def allow(admin: AdminClient, rules: Sequence[AclBinding]) -> None:
+    """Give users rights."""
+    for made in admin.create_acls(list(rules)).values():
+        made.result(SECONDS)
+    _shown(lambda: set(admin.describe_acls(EVERY_ACL).result(SECONDS)) >= set(rules), "the rules")
+
+
+def _partitions(admin: AdminClient) -> dict[str, int]:
+    return {name: len(found.partitions) for name, found in admin.list_topics(timeout=SECONDS).topics.items()}
+
+
+def _shown(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"the brokers do not show {what}"
+        time.sleep(PAUSE_SECONDS)
