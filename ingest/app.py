@@ -13,7 +13,7 @@ from ingest.access.admission import Ticket
 from ingest.access.token_view import bearer_token
 from ingest.gate import Gate
 from ingest.http import answers
-from ingest.http.endpoint import below_the_tier, resolve
+from ingest.http.endpoint import by_path, resolve
 from ingest.http.reading import Receive
 from ingest.http.service import PROBLEM_JSON, TIER
 from ingest.intake import check, count_refusal, take_in
@@ -111,7 +111,7 @@ class App:
             host = request.headers.get(b"host", b"")
             request.tier, request.path = resolve(host, request.scope["path"], self._gate.rules.catalogue)
         except Rejected as refusal:
-            if _is_for_reports(below_the_tier(request.scope["path"])):
+            if _is_for_reports(by_path(request.scope["path"]).path):
                 self._count(request, refusal)
             raise
         if _is_for_reports(request.path):

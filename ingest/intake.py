@@ -53,7 +53,9 @@ async def take_in(submission: Submission, gate: Gate) -> Answer:
     _count_rejected(gate, submission.tier, verdicts)
     await gate.store([verdict for verdict in verdicts if isinstance(verdict, StrippedReport)])
     reached("gate.before_answer")
-    return Answer(ACCEPTED_STATUS, _accepted(submission, _single_or_all(submission, verdicts)))
+    told = _single_or_all(submission, verdicts)
+    of_any = submission.report is None
+    return Answer(ACCEPTED_STATUS, answers.accepted(told, of_any_report=of_any, minimal=submission.minimal))
 
 
 async def check(submission: Submission, gate: Gate) -> Answer:
@@ -64,12 +66,6 @@ async def check(submission: Submission, gate: Gate) -> Answer:
     verdicts = await _judge_all(messages, submission, gate)
     gate.account.checked(submission.tier, len(verdicts))
     return Answer(CHECKED_STATUS, answers.checked(_single_or_all(submission, verdicts)))
-
-
-def _accepted(submission: Submission, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    if submission.minimal:
-        return answers.counted(verdicts)
-    return answers.accepted(verdicts, of_any_report=submission.report is None)
 
 
 def _messages(submission: Submission, gate: Gate) -> list[Message | Rejected]:

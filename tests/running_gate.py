@@ -121,8 +121,7 @@ class RunningGate:
         Without a report it is a batch of any.
         """
         sent = {"authorization": f"Bearer {token or self.tokens[tier]}", "content-type": "application/avro"}
-        path = f"/t/{tier}/v1/reports" if report is None else f"/t/{tier}/v1/reports/{report}"
-        return self.request("POST", path + query, body, sent | dict(headers or {}))
+        return self.request("POST", reports_path(tier, report) + query, body, sent | dict(headers or {}))
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         return self.request("GET", path, b"", headers or {})
@@ -210,6 +209,11 @@ def eventually(condition: Callable[[], T], what: str, *, seconds: float = PATIEN
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.02)
     return found
+
+
+def reports_path(tier: str, report: str | None) -> str:
+    """Where reports of a type are posted, or of any."""
+    return f"/t/{tier}/v1/reports" if report is None else f"/t/{tier}/v1/reports/{report}"
 
 
 def issue_token(data: Path, tier: str, *, kind: Kind = "device", lifetime_ms: int = DAY_MS) -> str:

@@ -12,18 +12,11 @@ from schemas.output_schema import RESERVED_NAMES
 from schemas.plan import UNKNOWN_FIELD, Action, Plan
 
 
-def accepted(verdicts: Sequence[Verdict], *, of_any_report: bool = False) -> dict[str, Any]:
+def accepted(verdicts: Sequence[Verdict], *, of_any_report: bool = False, minimal: bool = False) -> dict[str, Any]:
     """The answer to a batch, or to one accepted report: what was taken, what was not, and what was taken off.
 
-    In a batch `of_any_report`, what was taken off is named with its report.
+    In a batch `of_any_report` the last is named with its report; a `minimal` answer (RFC 7240, 4.2) is without it.
     """
-    stripped = [verdict for verdict in verdicts if isinstance(verdict, StrippedReport)]
-    found = counted(verdicts)
-    return {**found, **taken_off(stripped, of_any_report=of_any_report)} if stripped else found
-
-
-def counted(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The answer without what was taken off, for whoever prefers a minimal one (RFC 7240, 4.2)."""
     stripped = [verdict for verdict in verdicts if isinstance(verdict, StrippedReport)]
     answer: dict[str, Any] = {
         "accepted": len(stripped),
@@ -33,6 +26,8 @@ def counted(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     }
     if stripped:
         answer["policy_version"] = stripped[0].plan.tier.version
+        if not minimal:
+            answer |= taken_off(stripped, of_any_report=of_any_report)
     return answer
 
 

@@ -21,20 +21,20 @@ class Endpoint(NamedTuple):
 def resolve(host: bytes, path: str, catalogue: Catalogue) -> Endpoint:
     """The endpoint of a request; raises `Rejected` (misdirected) where hostname and prefix contradict each other."""
     by_host = catalogue.hostnames.get(_hostname(host))
-    if not path.startswith(PREFIX):
-        return Endpoint(by_host, path)
-    name, _, _ = path[len(PREFIX) :].partition("/")
+    name, below = by_path(path)
+    if name is None:
+        return Endpoint(by_host, below)
     if name not in catalogue.tiers or by_host not in (None, name):
         raise Rejected(Reason.MISDIRECTED)
-    return Endpoint(name, below_the_tier(path))
+    return Endpoint(name, below)
 
 
-def below_the_tier(path: str) -> str:
-    """The path without its prefix, whether there is such a tier or not."""
+def by_path(path: str) -> Endpoint:
+    """What the path alone says, whether there is such a tier or not."""
     if not path.startswith(PREFIX):
-        return path
-    _, slash, rest = path[len(PREFIX) :].partition("/")
-    return slash + rest
+        return Endpoint(None, path)
+    name, slash, rest = path[len(PREFIX) :].partition("/")
+    return Endpoint(name, slash + rest)
 
 
 def _hostname(host: bytes) -> str:

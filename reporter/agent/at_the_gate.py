@@ -63,12 +63,12 @@ def policy(device: Device, settings: Settings) -> Policy:
 def check(settings: Settings, report: str, message: bytes) -> dict[str, Any]:
     """What the gate would make of a report; raises `NotReached`, and `Refused` where it will not look at it."""
     until = time.monotonic() + NEW_TOKEN_SECONDS
-    answer = _asked(settings, "POST", f"/v1/reports/{report}?check=1", message)
-    document = _object(answer)
-    while document.get("reason") == "wrong_token" and time.monotonic() < until:
-        time.sleep(AGAIN_SECONDS)
+    while True:
         answer = _asked(settings, "POST", f"/v1/reports/{report}?check=1", message)
         document = _object(answer)
+        if document.get("reason") != "wrong_token" or time.monotonic() >= until:
+            break
+        time.sleep(AGAIN_SECONDS)
     checked = document.get("checked")
     if answer.status == 200 and isinstance(checked, list) and len(checked) == 1 and isinstance(checked[0], dict):
         return checked[0]

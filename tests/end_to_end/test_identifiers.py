@@ -33,7 +33,7 @@ from tests.end_to_end.planted import (
 )
 from tests.end_to_end.wire import assert_closed, exchange
 from tests.ingest.otlp_collector import Collector, collector
-from tests.running_gate import Answer, RunningGate, change_tier, copy_tier, running_gate, tier_files
+from tests.running_gate import Answer, RunningGate, change_tier, copy_tier, reports_path, running_gate, tier_files
 
 CANARY_TIER = "canary-7f3a"
 CANARY_VERSION = 1740131907
@@ -128,8 +128,7 @@ class Sender:
     ) -> Answer:
         """A post with the tier's good token; without a report, of any."""
         named = {"authorization": f"Bearer {self.gate.tokens[tier]}", "content-type": f"application/{kind}"}
-        path = f"/t/{tier}/v1/reports" if report is None else f"/t/{tier}/v1/reports/{report}"
-        return self.send("POST", path + query, body, **(named | more))
+        return self.send("POST", reports_path(tier, report) + query, body, **(named | more))
 
     def _place(self, answer: Answer, path: str) -> str:
         if answer.status == 202:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.decode import decode
-from ingest.http.answers import accepted, checked, counted, encode, rejected, taken_off
+from ingest.http.answers import accepted, checked, encode, rejected, taken_off
 from ingest.problems import Reason, Rejected
 from ingest.report import StrippedReport
 from ingest.strip import strip
@@ -71,7 +71,11 @@ def test_a_batch_of_any_reports_names_them() -> None:
 def test_the_least_answer() -> None:
     """Whoever has no use for it is not told what was taken off: counts, refusals and the policy's version remain."""
     refusal = Rejected(Reason.BAD_MARKER)
-    assert counted([stripped(), refusal]) == {"accepted": 1, "rejected": [rejected(1, refusal)], "policy_version": 1}
+    assert accepted([stripped(), refusal], minimal=True) == {
+        "accepted": 1,
+        "rejected": [rejected(1, refusal)],
+        "policy_version": 1,
+    }
 
 
 def test_nothing_accepted_applied_no_policy() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.http.endpoint import Endpoint, below_the_tier, resolve
+from ingest.http.endpoint import Endpoint, by_path, resolve
 from ingest.problems import Reason, Rejected
 from schemas.catalogue import load_catalogue
 
@@ -56,6 +56,6 @@ def test_misdirected(host: bytes, path: str) -> None:
         pytest.param("/t/nobody", "", id="nothing below it"),
     ],
 )
-def test_below_the_tier(path: str, below: str) -> None:
+def test_what_the_path_says(path: str, below: str) -> None:
     """What is asked of a tier is known even where there is no such tier."""
-    assert below_the_tier(path) == below
+    assert by_path(path).path == below
