@@ -93,6 +93,15 @@ class Worker:
 
     def _at_disk(self, do: Callable[[], None], until: float) -> bool:
         """Do it in this thread, and wait for nobody who has the disk much beyond then; whether it came to it."""
+        if self._done_at_disk(do, until):
+            return True
+        # The thread may have begun to load modules when it was no longer waited for that.
+        if not self._work.is_preparing:
+            return False
+        self._wait_until_prepared()
+        return self._done_at_disk(do, until)
+
+    def _done_at_disk(self, do: Callable[[], None], until: float) -> bool:
         until = max(until, monotonic() + LEAST_SECONDS)
         with PATIENCE.up_to(until), FORKING.held_within(until - monotonic()) as is_held:
             if is_held:

@@ -105,10 +105,11 @@ class Queue:
 
     def give_up(self, window: str, cause: str, *, reports: int = 1) -> None:
         """A window will not be put in; raises nothing. What cannot be written now is counted with the next that can."""
-        self._unrecorded.update({f"{counts.LOST}{cause}": reports, counts.CLOSED: reports})
-        self._given_up.add(window)
-        with suppress(Unavailable), self._writing():
-            pass
+        with FORKING.held():
+            self._unrecorded.update({f"{counts.LOST}{cause}": reports, counts.CLOSED: reports})
+            self._given_up.add(window)
+            with suppress(Unavailable), self._writing():
+                pass
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

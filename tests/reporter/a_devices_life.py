@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from http.client import HTTPConnection
 from io import StringIO
 from pathlib import Path
@@ -61,11 +61,16 @@ class Life:
 
     def look(self, when: str) -> None:
         """Every byte below the directory, and every name, but for the settings."""
-        files = sorted(self.place.path.rglob("*"))
-        parts = [part for file in files for part in (file.name.encode(), b"" if _is_apart(file) else file.read_bytes())]
+        parts: list[bytes] = []
+        modes: dict[str, int] = {}
+        for file in (self.place.path, *sorted(self.place.path.rglob("*"))):
+            # A journal of SQLite's is gone when its transaction has ended.
+            with suppress(FileNotFoundError):
+                content = b"" if _is_apart(file) else file.read_bytes()
+                modes[file.name] = stat.S_IMODE(file.lstat().st_mode)
+                parts += [file.name.encode(), content]
         self.places[f"disk {when}"] = b"\n".join(parts)
-        everything = [self.place.path, *files]
-        self.modes[when] = {file.name: stat.S_IMODE(file.lstat().st_mode) for file in everything}
+        self.modes[when] = modes
 
     def type(self, name: str, *words: str) -> None:
         """A command of the agent; what it printed is a place."""

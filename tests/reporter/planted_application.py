@@ -120,7 +120,7 @@ class Application:
 
     def flush(self) -> None:
         """All windows are closed, and sent if they may be."""
-        reporter.flush(2)
+        reporter.flush(30)
 
     def withdraw(self, purpose: str) -> None:
         """A person no longer agrees."""

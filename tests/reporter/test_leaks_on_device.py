@@ -118,7 +118,7 @@ def with_an_agent(life: Life) -> None:
         with life.application("an application beside an agent") as beside:
             beside.do("observe", MODEL["last days"])
             beside.do("flush")
-        eventually(lambda: life.place.status()["unreadable"] >= 3, "the agent has read everything")
+        eventually(lambda: life.place.answer()["unreadable"] >= 3, "the agent has read everything")
         life.type("status", "status")
         life.look("while an agent ran")
         life.type("flush", "flush")

@@ -97,3 +97,7 @@ class Place:
     def status(self) -> Any:
         """What the agent says of itself; None where none answers."""
         return ask(self.directory, STATUS, seconds=1.0)
+
+    def answer(self) -> Any:
+        """What an agent that runs says of itself; on a busy machine it may be silent for a while."""
+        return eventually(self.status, "the agent answers")

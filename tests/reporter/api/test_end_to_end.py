@@ -13,6 +13,7 @@ from ingest.clock import ManualClock, SystemClock
 from reporter.observing.said import TaskSaid
 from reporter.reporter import Reporter
 from tests.reporter.api.device import PATIENCE_SECONDS
+from tests.reporter.borders import keep_away_from_a_border
 from tests.reporter.made_up import HOUR_MS
 from tests.running_gate import RunningGate, running_gate, tier_files
 
@@ -35,6 +36,8 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGate]:
 
 def test_ten_lines_to_an_answer(tmp_path: Path, gate: RunningGate) -> None:
     """Five devices run the application of the manual once; the answers count the tasks of all of them, by route."""
+    # In each of two hours there would be fewer of them than k.
+    keep_away_from_a_border(seconds=60)
     for number in range(DEVICES):
         folder = tmp_path / str(number)
         device = Reporter(f"{gate.url}/t/managed", gate.tokens["managed"], directory=folder)

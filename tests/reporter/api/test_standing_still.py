@@ -3,7 +3,7 @@
 import atexit
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ def closes(reporter: Reporter) -> bool:
 
 
 @contextmanager
-def fork_held_back() -> Iterator[None]:
-    """Another thread is at the disk, and stays there."""
+def fork_held_back() -> Iterator[Callable[[], None]]:
+    """Another thread is at the disk, and stays there until the block ends or what this gives is called."""
     is_held, is_over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -54,14 +54,17 @@ def fork_held_back() -> Iterator[None]:
             is_held.set()
             is_over.wait()
 
+    def end() -> None:
+        is_over.set()
+        thread.join()
+
     thread = threading.Thread(target=hold)
     thread.start()
     is_held.wait()
     try:
-        yield
+        yield end
     finally:
-        is_over.set()
-        thread.join()
+        end()
 
 
 def test_closing_waits_for_no_other_thread(tmp_path: Path) -> None:
@@ -70,6 +73,18 @@ def test_closing_waits_for_no_other_thread(tmp_path: Path) -> None:
     with fork_held_back():
         observe(reporter)
         assert closes(reporter)
+
+
+def test_modules_that_are_being_loaded_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who came too late to the disk waits on where the thread loads modules, which it may have begun a moment ago."""
+    monkeypatch.setattr("reporter.worker.LEAST_SECONDS", 0.05)
+    worker = reporter_in(tmp_path)._worker
+    assert worker is not None
+    with fork_held_back() as end:
+        assert not worker._at_disk(lambda: None, 0.0)
+        worker._work.is_preparing = True
+        monkeypatch.setattr(Worker, "_wait_until_prepared", lambda _: end())
+        assert worker._at_disk(lambda: None, 0.0)
 
 
 def test_closing_waits_for_no_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

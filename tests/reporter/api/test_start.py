@@ -40,7 +40,7 @@ import sys, reporter
 reporter.configure("https://localhost:9/t/managed", "token", directory={os.fspath(tmp_path)!r})
 with reporter.task(planned="edge"):
     pass
-reporter.flush(1)
+reporter.flush(30)
 print("fastavro" in sys.modules, "ssl" in sys.modules)
 print(*{UNNEEDED!r} & sys.modules.keys())
 """
