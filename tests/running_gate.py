@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -43,6 +44,13 @@ PATIENCE_SECONDS = 30.0
 
 ANSWER_SECONDS = 2 * PATIENCE_SECONDS
 """How long a client waits: a publication waits by itself until the log is read."""
+
+STOP_SECONDS = 10.0
+"""How long a gate may take to end, by its contract."""
+
+REUSED_SECONDS = 2.0
+"""How long a client keeps a connection that is idle. A server closes it after 5 s: less than that, for who is starved
+between a look at the connection and a request on it would meet one that is closed."""
 
 DAY_MS = 86_400_000
 
@@ -168,6 +176,11 @@ class RunningGate:
             self.process.send_signal(number)
         return self.process.wait(PATIENCE_SECONDS)
 
+    def seconds_to_stop(self) -> float:
+        """How long the newest gate took from being told to stop to its last word, by its own clock."""
+        began, ended = self.events("gate_stopping")[-1], [*self.events("gate_stopped"), *self.events("stop_given_up")]
+        return (max(map(_logged_at, ended)) - _logged_at(began)).total_seconds()
+
     def entries(self, directory: Path | None = None) -> list[Entry]:
         """`log`, for a test that has no event loop."""
         return asyncio.run(self.log(directory))
@@ -200,6 +213,15 @@ class RunningGate:
             ]
         finally:
             await reader.close()
+
+
+def _logged_at(line: Mapping[str, str]) -> datetime:
+    return datetime.fromisoformat(line["ts"])
+
+
+def ordinary_client(**settings: Any) -> httpx.Client:
+    """An ordinary client, patient enough for every answer."""
+    return httpx.Client(timeout=ANSWER_SECONDS, limits=httpx.Limits(keepalive_expiry=REUSED_SECONDS), **settings)
 
 
 def eventually(condition: Callable[[], T], what: str, *, seconds: float = PATIENCE_SECONDS) -> T:
@@ -308,6 +330,6 @@ def running_gate(
     output = {"stdout": folder / "stdout", "stderr": folder / "stderr"}
     with (
         server_process(command, **output, environment=environment, patience=0) as server,
-        closing(httpx.Client(timeout=ANSWER_SECONDS)) as client,
+        closing(ordinary_client()) as client,
     ):
         yield RunningGate(server.process, folder, tiers, server.ready(), catalogue, client, tokens, roles, data)

@@ -1,6 +1,9 @@
 """Reading a request's body: bounded in bytes and in time, and cut short when the gate stops.
 
 A body is read whole before anything looks at it, because a report is small and a half-read one is worth nothing.
+
+A process that stood still (stopped, starved) wakes up to its timers first, and to sockets afterwards: a whole body may
+have waited there, and is not late. So a body whose time is over is looked for once more before it is refused.
 """
 
 import asyncio
@@ -10,6 +13,8 @@ from typing import Any
 from ingest.body import MAX_BODY
 from ingest.problems import Reason, Rejected
 
+LAST_LOOK_SECONDS = 0.05
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
@@ -18,7 +23,7 @@ class BodyReader:
 
     def __init__(self, *, timeout: float) -> None:
         self._timeout = timeout
-        self._under_way: set[asyncio.Timeout] = set()
+        self._under_way: dict[asyncio.Timeout, asyncio.TimerHandle] = {}
         self._stopping = False
 
     @property
@@ -30,10 +35,10 @@ class BodyReader:
         """Refuse further bodies and give those half received `grace` seconds."""
         self._stopping = True
         deadline = asyncio.get_running_loop().time() + grace
-        for timeout in self._under_way:
-            if timeout.expired():  # its body is being refused in this very turn of the loop
-                continue
-            timeout.reschedule(min(deadline, timeout.when() or deadline))
+        for timeout, timer in self._under_way.items():
+            if timer.when() > deadline:
+                timer.cancel()
+                self._under_way[timeout] = self._timer(timeout, deadline)
 
     async def read(self, receive: Receive, *, announced: int | None) -> bytes:
         """The body; `announced` is its Content-Length in bytes, where there is one.
@@ -44,15 +49,19 @@ class BodyReader:
             raise Rejected(Reason.STOPPING)
         if announced is not None and announced > MAX_BODY:
             raise Rejected(Reason.BODY_TOO_LARGE)
-        timeout = asyncio.timeout(self._timeout)
-        self._under_way.add(timeout)
+        timeout = asyncio.timeout(None)
+        self._under_way[timeout] = self._timer(timeout, asyncio.get_running_loop().time() + self._timeout)
         try:
             async with timeout:
                 return await _whole(receive)
         except TimeoutError:
             raise Rejected(self._why_late()) from None
         finally:
-            self._under_way.discard(timeout)
+            self._under_way.pop(timeout).cancel()
+
+    def _timer(self, timeout: asyncio.Timeout, deadline: float) -> asyncio.TimerHandle:
+        loop = asyncio.get_running_loop()
+        return loop.call_at(deadline, lambda: timeout.reschedule(loop.time() + LAST_LOOK_SECONDS))
 
     def _why_late(self) -> Reason:
         return Reason.STOPPING if self._stopping else Reason.BODY_TIMEOUT

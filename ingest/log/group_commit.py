@@ -6,6 +6,8 @@ Rules held here:
 * what waits is bounded; beyond the bound an append is refused at once (`LogUnavailable`), so that a slow disk makes
   callers back off and does not fill the memory;
 * an append that waited past its deadline is refused if its commit has not begun, and in doubt if it has;
+* a process that stood still (stopped, starved) wakes up to its timers first, and to a commit that ended meanwhile
+  afterwards: whoever is past the deadline is answered at a second look, so that nothing stored is called in doubt;
 * a caller that was cancelled takes nobody with it: not begun, its entries are left out; begun, they are stored;
 * a busy event loop must not starve the commit: `_give_way` says how that would happen.
 """
@@ -25,6 +27,9 @@ Write = Callable[[Sequence[Sequence[Entry]]], Sequence[Positions]]
 
 GIVE_WAY_EVERY_SECONDS = 0.002
 GIVE_WAY_FOR_SECONDS = 0.0002
+
+LAST_LOOK_SECONDS = 0.05
+"""Between a deadline and the answer that it has passed: time for what happened before to be heard of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +89,7 @@ class GroupCommit:
         self._pending_entries += len(entries)
         self._pending_bytes += value_bytes
         if self._timer is None:
-            self._timer = loop.call_at(deadline, self._expire)
+            self._timer = loop.call_at(deadline, self._look_once_more)
         if self._idle.is_set():
             self._idle.clear()
             # Not at once: what else is ready in this turn of the loop comes along.
@@ -140,6 +145,9 @@ class GroupCommit:
             _fail(written, error)
         self._begin()
 
+    def _look_once_more(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LAST_LOOK_SECONDS, self._expire)
+
     def _expire(self) -> None:
         """Answers whoever is past the deadline, and comes back when the next one is."""
         loop = asyncio.get_running_loop()
@@ -149,7 +157,7 @@ class GroupCommit:
         # Whoever was answered must not count against the bounds.
         self._set_pending([waiting for waiting in self._pending if not waiting.answer.done()])
         open_deadlines = [w.deadline for w in (*self._writing, *self._pending) if not w.answer.done()]
-        self._timer = loop.call_at(min(open_deadlines), self._expire) if open_deadlines else None
+        self._timer = loop.call_at(min(open_deadlines), self._look_once_more) if open_deadlines else None
 
     def _set_pending(self, pending: list[Waiting]) -> None:
         self._pending = pending
