@@ -160,9 +160,11 @@ _NOT_OURS = "was not made by tidegate: give it a data directory of its own, or m
 
 def _is_new(connection: sqlite3.Connection, file: Path) -> bool:
     """Whether the file is empty; raises `CannotOpenLog` when it is neither empty nor a log that we understand."""
+    connection.execute("BEGIN")  # all of one moment: the writer may be making the log meanwhile
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    connection.execute("COMMIT")
     if not application and not version and not tables:
         return True
     if application != APPLICATION_ID:

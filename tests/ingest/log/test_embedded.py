@@ -10,18 +10,19 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ingest.log import InDoubt, LogUnavailable, StorageFull
+from ingest.log import InDoubt, LogUnavailable, StorageFull, sqlite_file
 from ingest.log.embedded import AppendLimits, CannotOpenLog, EmbeddedLog, EmbeddedLogReader
-from ingest.log.sqlite_file import VERSION, raise_as_failed_commit, raise_as_ours
+from ingest.log.sqlite_file import APPLICATION_ID, VERSION, raise_as_failed_commit, raise_as_ours, statement
 from ingest.report import Entry
 
 ROOT = Path(__file__).resolve().parents[3]
 TOPIC = "tidegate.managed.route_window.v1"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def entry(key: bytes, value: bytes = b"value") -> Entry:
@@ -57,11 +58,23 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def log(tmp_path: Path) -> AsyncIterator[EmbeddedLog]:
-    """A log with impatient callers."""
-    log = EmbeddedLog(tmp_path / "log", limits=AppendLimits(entries=10, value_bytes=1000, seconds=0.3))
+async def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EmbeddedLog]:
+    """A log of which little may wait, but for long, for its file as well."""
+    monkeypatch.setattr(sqlite_file, "BUSY_SECONDS", PATIENCE_SECONDS)
+    log = EmbeddedLog(tmp_path / "log", limits=AppendLimits(entries=10, value_bytes=1000, seconds=20))
     yield log
     await log.close()
+
+
+@contextmanager
+def impatient(log: EmbeddedLog) -> Iterator[None]:
+    """Calls that are made in the block are late soon."""
+    patient = log._limits
+    log._limits = log._group._limits = replace(patient, seconds=1)
+    try:
+        yield
+    finally:
+        log._limits = log._group._limits = patient
 
 
 @contextmanager
@@ -101,7 +114,7 @@ class TestGroupCommit:
 
     async def test_a_late_append_is_refused_or_in_doubt(self, log: EmbeddedLog, tmp_path: Path) -> None:
         """Past the deadline a call is in doubt if its commit has begun, and otherwise refused and not stored."""
-        with blocked(tmp_path / "log"):
+        with blocked(tmp_path / "log"), impatient(log):
             begun = await being_written(log, entry(b"begun"))
             waiting = asyncio.create_task(log.append([entry(b"waiting")]))
             with pytest.raises(InDoubt):
@@ -233,6 +246,35 @@ class TestReader:
         assert list(await reader.partitions()) == []
         await reader.close()
         await log.close()
+
+    async def test_a_log_that_appears_while_it_is_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever opens a file in the moment in which it becomes a log is told to try again, not that it is none."""
+        writer = sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None, check_same_thread=False)
+        writer.execute("PRAGMA journal_mode = WAL")
+
+        def becomes_a_log(said: str) -> None:
+            if "user_version" in said:
+                writer.executescript(
+                    f"BEGIN; {statement('schema')} PRAGMA application_id = {APPLICATION_ID}; "
+                    f"PRAGMA user_version = {VERSION}; COMMIT;"
+                )
+
+        def looked_at(connection: sqlite3.Connection, file: Path) -> bool:
+            connection.set_trace_callback(becomes_a_log)
+            try:
+                return is_new(connection, file)
+            finally:
+                connection.set_trace_callback(None)
+
+        is_new = sqlite_file._is_new
+        reader = EmbeddedLogReader(tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite_file, "_is_new", looked_at)
+            with pytest.raises(LogUnavailable, match="is being made"):
+                await reader.partitions()
+        assert list(await reader.partitions()) == []
+        await reader.close()
+        writer.close()
 
     async def test_a_reader_cannot_write(self, log: EmbeddedLog, tmp_path: Path) -> None:
         """The connection of a reader refuses every change."""
