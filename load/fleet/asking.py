@@ -71,12 +71,24 @@ class Api:
         """The body of an answer; raises `NoGoodAnswer`."""
         role = "auditor" if measure in AUDITED else "analyst"
         headers = {"Accept": accept, "Authorization": f"Bearer {self._tokens[role]}"}
-        self._connection.request("GET", f"{self._prefix}/v1/answers/{measure}?{urlencode(parameters)}", headers=headers)
-        response = self._connection.getresponse()
+        path = f"{self._prefix}/v1/answers/{measure}?{urlencode(parameters)}"
+        kept = self._connection.sock is not None
+        try:
+            response = self._ask(path, headers)
+        except ConnectionError:
+            if not kept:
+                raise
+            # A server hangs up on whoever says nothing for some seconds. What only reads may be asked again.
+            self._connection.close()
+            response = self._ask(path, headers)
         body = response.read()
         if response.status != http.client.OK:
             raise NoGoodAnswer(f"answered {response.status}")
         return body
+
+    def _ask(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        self._connection.request("GET", path, headers=dict(headers))
+        return self._connection.getresponse()
 
     def pages(self, measure: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
         """Every page of an answer in JSON; raises `NoGoodAnswer`."""

@@ -11,6 +11,7 @@ DuckDB can be opened by one process only, so the product has to have ended.
 
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ BATCH = 2_000
 TEXT_TYPES = ("VARCHAR", "BLOB")
 
 WITNESSES_OF_A_SORT = 2
+
+LISTINGS = 20
+"""How often files are listed anew because some of them were renamed or removed before they were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,5 +164,26 @@ def _relation_texts(connection: duckdb.DuckDBPyConnection, relation: str) -> fro
 
 def raw_files(directory: Path) -> dict[str, bytes]:
     """The files under `directory` by their path there, for a search of the bytes on the disk."""
-    files = sorted(file for file in directory.rglob("*") if file.is_file())
-    return {f"{file.relative_to(directory)} bytes": file.read_bytes() for file in files}
+    return {f"{file.relative_to(directory)} bytes": content for file, content in files_under(directory).items()}
+
+
+def files_under(directory: Path) -> dict[Path, bytes]:
+    """Every file under `directory`, by its path; raises `FileNotFoundError` where they do not stay long enough.
+
+    Who runs there may rename what is listed before it is read: a broker of Kafka does every five seconds. Then it is
+    listed again, under the name that lasts: a file that was passed over would not be searched.
+    """
+    for _ in range(LISTINGS):
+        listed = sorted(Path(root, name) for root, inner, files in os.walk(directory) for name in (*inner, *files))
+        found = {file: content for file in listed if (content := _content(file)) is not None}
+        if all(map(os.path.lexists, listed)):
+            return found
+    raise FileNotFoundError(f"files under {directory} vanish while they are read, time and again")
+
+
+def _content(file: Path) -> bytes | None:
+    """None of what is no file, or none any more."""
+    try:
+        return file.read_bytes() if file.is_file() else None
+    except FileNotFoundError:
+        return None

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from load.fleet.search import files_under
 from tests.deploy.deployment import HERE, Deployment, deployment, trusting
 from tests.deploy.expressions import RULES, dashboard_expressions, filled
 from tests.end_to_end.fleet_of_ten import DEVICES, TASKS, post_all
@@ -114,9 +115,9 @@ def test_proxy_keeps_nothing_of_a_request(running: Deployment, devices: RunningG
 
 def test_nothing_that_a_device_is_called_by_is_on_a_disk(running: Deployment, devices: RunningGate) -> None:
     """No file of any service holds the name of a device as it was posted; a name that is there is found."""
-    files = [file for file in running.folder.rglob("*") if file.is_file()]
-    assert any(b"tidegate.managed.route_window.v1" in file.read_bytes() for file in files), devices.url
-    assert [str(file) for file in files if PLANTED in file.read_bytes()] == []
+    files = files_under(running.folder)
+    assert any(b"tidegate.managed.route_window.v1" in content for content in files.values()), devices.url
+    assert [str(file) for file, content in files.items() if PLANTED in content] == []
 
 
 def samples(running: Deployment, expression: str) -> list[dict[str, Any]]:
@@ -135,7 +136,7 @@ def test_prometheus_scrapes_both(running: Deployment, devices: RunningGate) -> N
         expression = f'up{{job="{job}"}} == 1'
         eventually(partial(samples, running, expression), f"{job} is scraped")
     accepted = 'sum(tidegate_gate_reports_total{outcome="accepted"})'
-    eventually(lambda: float(samples(running, accepted)[0]["value"][1]) == DEVICES, "all are counted")
+    eventually(lambda: [float(one["value"][1]) for one in samples(running, accepted)] == [DEVICES], "all are counted")
 
 
 def test_prometheus_evaluates_every_alarm(running: Deployment) -> None:

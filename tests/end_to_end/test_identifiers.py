@@ -19,6 +19,7 @@ import pytest
 import zstandard
 
 from ingest.records import GATES_OWN
+from load.fleet.search import files_under
 from load.leaks import Leak, Scanner, forms
 from schemas.catalogue import Catalogue
 from schemas.report_schema import ReportSchema
@@ -215,8 +216,8 @@ def _send_no_http(sender: Sender) -> None:
 
 def raw_files(data: Path) -> bytes:
     """Every byte of every file below a data directory, and every name."""
-    files = [file for file in sorted(data.rglob("*")) if file.is_file()]
-    return b"\n".join(part for file in files for part in (str(file.relative_to(data)).encode(), file.read_bytes()))
+    files = files_under(data).items()
+    return b"\n".join(part for file, content in files for part in (str(file.relative_to(data)).encode(), content))
 
 
 def _traced(otlp: Collector) -> dict[str, str]:

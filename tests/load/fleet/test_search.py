@@ -12,7 +12,16 @@ from ingest.report import Entry
 from ingest.schema_topic import publish_schemas
 from load.fleet.nouns import Fleet
 from load.fleet.planted import planted_values
-from load.fleet.search import Place, database_texts, log_texts, parquet_texts, raw_files, search, witnesses
+from load.fleet.search import (
+    Place,
+    database_texts,
+    files_under,
+    log_texts,
+    parquet_texts,
+    raw_files,
+    search,
+    witnesses,
+)
 from tests.rollups_input import CATALOGUE, HOUR, NOW, entry_of, row_of
 
 SECRET = "login-of-a-person-0042"
@@ -124,3 +133,36 @@ def test_witnesses_are_of_every_sort(fleet: Fleet) -> None:
     kinds = {name.partition(", ")[2] for name in planted_values(fleet.seed, fleet.devices)}
     assert {name.partition(", ")[2] for name in planted_values(fleet.seed, chosen)} == kinds
     assert len(chosen) < len(fleet.devices) / 2
+
+
+def test_a_file_that_is_renamed_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is renamed over an older file, or removed with its directory, between listing and reading is read anew."""
+    (tmp_path / "checkpoint").write_text("old")
+    (tmp_path / "checkpoint.tmp").write_text("new")
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "a").write_text("gone")
+    read = Path.read_bytes
+
+    def read_once_renamed(file: Path) -> bytes:
+        content = read(file)
+        if (tmp_path / "checkpoint.tmp").exists():
+            (tmp_path / "checkpoint.tmp").rename(tmp_path / "checkpoint")
+            (tmp_path / "gone" / "a").unlink()
+            (tmp_path / "gone").rmdir()
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_once_renamed)
+    assert files_under(tmp_path) == {tmp_path / "checkpoint": b"new"}
+
+
+def test_files_that_never_stay_are_no_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is always something that vanishes before it is read, that is an error and no empty answer."""
+    (tmp_path / "0").write_text("always elsewhere")
+
+    def read_too_late(file: Path) -> bytes:
+        file.rename(file.with_name(str(int(file.name) + 1)))
+        raise FileNotFoundError(file)
+
+    monkeypatch.setattr(Path, "read_bytes", read_too_late)
+    with pytest.raises(FileNotFoundError, match="time and again"):
+        files_under(tmp_path)
