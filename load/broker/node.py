@@ -5,12 +5,14 @@ then kills the broker, so that it ends even where its parent was killed with -9 
 Linux sends it when the *thread* that started the child ends).
 """
 
+import atexit
 import itertools
 import os
 import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -212,15 +214,34 @@ def java_command(*options: str) -> list[str]:
 def free_ports(count: int, *, besides: Sequence[int] = ()) -> Sequence[int]:
     """Ports of the loopback address, other than `besides`, that nobody listens on now; raises `NoBroker` without.
 
-    They are outside the range from which the system takes the ports of outgoing connections: a broker that was killed
-    gets its own back when it starts again.
+    Nobody else who asks here is given them as long as this process runs, whether anybody listens on them or not. They
+    are outside the range from which the system takes the ports of outgoing connections: a broker that was killed gets
+    its own back when it starts again.
     """
     candidates = secrets.SystemRandom().sample(PORTS, 100 * count)
-    free = (port for port in candidates if port not in besides and not listening(port))
+    free = (port for port in candidates if port not in besides and claim(port) and not listening(port))
     found = list(itertools.islice(free, count))
     if len(found) < count:
         raise NoBroker(f"there are no {count} free ports from {PORTS.start} to {PORTS.stop}")
     return found
+
+
+def claim(port: int) -> bool:
+    """Keep others from being given the port by `free_ports` as long as this process runs; False where somebody did.
+
+    An abstract Unix socket has a name that is given once, is no file that could stay behind, and is known where the
+    port is: in one network namespace. Linux alone has them; elsewhere a port is looked at and no more.
+    """
+    if sys.platform != "linux":
+        return True
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f"\0tidegate-port-{port}")
+    except OSError:
+        held.close()
+        return False
+    atexit.register(held.close)  # which also keeps it until then
+    return True
 
 
 def listening(port: int) -> bool:

@@ -26,10 +26,12 @@ PATIENT = {
 
 
 def make_topic(bootstrap: str, *, copies: int = 1) -> None:
-    """TOPIC, with one partition."""
+    """TOPIC, with one partition; returns once each of the brokers knows it, whichever a client asks first."""
     wanted = NewTopic(TOPIC, num_partitions=1, replication_factor=copies)
     admin = AdminClient({"bootstrap.servers": bootstrap, **PATIENT})
     admin.create_topics([wanted])[TOPIC].result(SECONDS)
+    addresses = bootstrap.split(",")
+    eventually(lambda: all(TOPIC in topics(one) for one in addresses), "every broker knows the topic", seconds=SECONDS)
 
 
 def topics(bootstrap: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from load.broker import Broker, Cluster
 from tests.load.broker.clients import SECONDS, TOPIC, Writing, make_topic, read, topics, write
 from tests.running_gate import eventually
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from load.broker.node import HOST, free_ports, listening
+from load.broker.node import HOST, claim, free_ports, listening
 from tests.load.broker.clients import make_topic, read, write
 from tests.running_gate import PATIENCE_SECONDS
 
@@ -61,13 +61,18 @@ def test_keeps_its_data(tmp_path: Path) -> None:
 @pytest.mark.kafka
 def test_three(tmp_path: Path) -> None:
     """With --brokers 3 the topics can have three copies."""
-    first_port = next(port for port in free_ports(20) if not listening(port + 1) and not listening(port + 2))
+    first_port = next(port for port in free_ports(20) if all(free(port + more) for more in (1, 2)))
     with command("--port", str(first_port), "--brokers", "3", "--data", str(tmp_path)) as (first, bootstrap):
         assert "3 brokers" in first
         assert bootstrap.split(",") == [f"{HOST}:{first_port + number}" for number in range(3)]
         make_topic(bootstrap, copies=3)
         write(bootstrap, b"three times")
     assert len([file for file in tmp_path.rglob("said-0/*.log") if b"three times" in file.read_bytes()]) == 3
+
+
+def free(port: int) -> bool:
+    """Whether a port that nobody was given is ours now."""
+    return claim(port) and not listening(port)
 
 
 def test_port_taken() -> None:

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, Producer
 from load.broker import Broker, BrokerFailedError, Cluster, cluster
 from load.broker.node import listening
 from tests.load.broker.clients import PATIENT, SECONDS, TOPIC, Writing, make_topic, read, topics, write
+from tests.load.process_table import alive
 from tests.running_gate import eventually
 
 pytestmark = pytest.mark.kafka
@@ -81,6 +82,7 @@ def test_makes_no_topic_by_itself(kafka: Cluster) -> None:
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
+@pytest.mark.faults
 def test_keeps_what_it_stored(kafka: Cluster, end: str) -> None:
     """A broker that was killed or stopped has everything when it starts again, at the same address."""
     broker = kafka.brokers[0]
@@ -96,6 +98,7 @@ def test_keeps_what_it_stored(kafka: Cluster, end: str) -> None:
     assert read(kafka.bootstrap)[-2:] == [b"before", b"after"]
 
 
+@pytest.mark.faults
 def test_hung(kafka: Cluster) -> None:
     """A paused broker answers nobody and loses nothing: what was sent meanwhile is stored when it goes on."""
     broker = kafka.brokers[0]
@@ -140,17 +143,10 @@ def test_ends_with_its_owner(tmp_path: Path, state: str, number: signal.Signals)
         (tmp_path / "stdout").open("w+") as said,
         subprocess.Popen(command, stdout=said, stderr=subprocess.DEVNULL) as owner,
     ):
-        eventually(lambda: (tmp_path / "stdout").read_text().endswith("\n"), "the broker started")
+        # Beyond what the owner itself waits for its broker.
+        eventually(lambda: (tmp_path / "stdout").read_text().endswith("\n"), "the broker started", seconds=180)
         pid, port = map(int, (tmp_path / "stdout").read_text().split())
         assert Path(f"/proc/{pid}").exists()
         os.kill(owner.pid, number)
     eventually(lambda: not alive(pid), "the broker ended")
     eventually(lambda: not listening(port), "its port is free")
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; a container without an init leaves ended ones in the table, as zombies."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -1,12 +1,12 @@
 """Work in a process of its own: its result, its failure, and its end with the block."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.load.process_table import alive
 from tests.running_gate import PATIENCE_SECONDS, eventually
 
 BEGINNING = """
@@ -29,10 +29,17 @@ with meanwhile(work) as result: found = result()
 """
 
 NOT_INTERRUPTED = """
-with meanwhile(lambda: time.sleep(1) or (os.getpid(), 7)) as result:
+def wait_for(name):
+    while not (folder / name).exists(): time.sleep(0.01)
+def work():
+    (folder / "begun").touch()
+    wait_for("sent")
+    return os.getpid(), 7
+with meanwhile(work) as result:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    time.sleep(0.3)
+    wait_for("begun")
     os.kill(0, signal.SIGINT)
+    (folder / "sent").touch()
     pid, found = result()
 assert pid != here
 """
@@ -100,13 +107,4 @@ sys.exit("it goes on after the block")
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], timeout=PATIENCE_SECONDS, check=False)
     assert done.returncode == code
     pid = int((tmp_path / "pid").read_text())
-
-    def is_gone() -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        # An orphan that nobody has waited for yet is no longer at work.
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-
-    eventually(is_gone, "the process ended")
+    eventually(lambda: not alive(pid), "the process ended")
