@@ -9,19 +9,20 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 from load.faults.clients import Clients
-from load.faults.gate import START_SECONDS, STOP_SECONDS, GateFailed
+from load.faults.gate import GateFailed
 from load.faults.half_sent import HalfSent
 from load.faults.made import Made, ReportMaker
 from load.faults.proxy import BlackHole, Cut, Fault, FaultProxy, HalfClose, Pass
+from load.faults.standstill import Deadline
 from load.faults.told import Told
 from load.faults.world import World, run_on_thread
+from load.server_process import START_SECONDS
 
 REQUEST_BYTES, ANSWER_BYTES = 12_000, 700
 """About the length of a request and of an answer: cuts fall into any part of the first few on a connection."""
@@ -134,7 +135,7 @@ async def told_to_stop(stage: Stage) -> str:
     finally:
         for one in waiting:
             one.close()
-    code = await asyncio.get_running_loop().run_in_executor(None, lambda: gate.process.wait(STOP_SECONDS + 2))
+    code = await asyncio.get_running_loop().run_in_executor(None, gate.wait_until_ended)
     if code != 0:
         raise GateFailed(f"SIGTERM with bodies half received: it ended with {code}")
     for one, (status, reason) in zip(waiting, answers, strict=True):
@@ -296,8 +297,8 @@ async def refused_start(world: World) -> None:
 
 async def until(condition: Callable[[], bool], what: str, *, seconds: float = 10.0) -> None:
     """Return once `condition`, which is asked on a thread, is true; raises `GateFailed` where it is not in time."""
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while not await asyncio.to_thread(condition):
-        if time.monotonic() > deadline:
+        if deadline.is_over:
             raise GateFailed(f"not within {seconds:.0f} s: {what}")
         await asyncio.sleep(0.02)

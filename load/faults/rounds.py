@@ -8,6 +8,7 @@ Rules held here:
   processes are real. So a round that failed is played again with the same faults, and may fail in another moment;
 * nothing is forgiven for a fault: after it every report that a client still wants to be rid of has to be taken, the
   follower has to catch up, and every invariant has to hold for all that was ever posted to this directory;
+* a limit of seconds is put off where the whole machine stood still, and by as much (`standstill.py`);
 * memory: a drained process holds little more than a young one (`memory.py`).
 """
 
@@ -32,6 +33,7 @@ from load.faults.leaked import Search, on_disk, said
 from load.faults.made import Made, ReportMaker
 from load.faults.memory import Memory
 from load.faults.proxy import FaultProxy, Pass, fault_proxy
+from load.faults.standstill import Deadline, stood_still
 from load.faults.told import Told
 from load.faults.verdict import (
     SILENCE_MS,
@@ -97,12 +99,12 @@ class Life:
         chosen = self._drawn(random)
         self.told.permitted = frozenset()
         self.told.heard.clear()
-        kills = len(self._world.killed_at)
+        kills, still = len(self._world.killed_at), stood_still()
         injected, violations = [one.name for one in chosen], list[Violation]()
         try:
             injected = await self._harm(chosen, random, number)
             await self._drain()
-            self._world.lacking += may_lack(self.told, self._world.killed_at[kills:])
+            self._world.lacking += may_lack(self.told, self._world.killed_at[kills:], stood_still=stood_still() - still)
             violations += await self._look(deep=number % DEEP_EVERY == 0)
         except Exception as error:  # noqa: BLE001  # whatever ends a round: it is told, with what plays it again
             violations.append(failure(error))
@@ -206,11 +208,11 @@ class Life:
 
     async def _ledger(self) -> Sequence[Violation]:
         """What is wrong with the gates' records, once the one that runs has had time for its next one."""
-        deadline = time.monotonic() + RECORD_SECONDS + self._world.readers_lag_seconds
+        deadline = Deadline(RECORD_SECONDS + self._world.readers_lag_seconds)
         while True:
             await self._read_log(seconds=READ_SECONDS)
             found = list(ledger_violations(self.told, self._scan.found, self._world.processes))
-            if not found or time.monotonic() > deadline:
+            if not found or deadline.is_over:
                 return found
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 

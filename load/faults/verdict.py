@@ -236,12 +236,15 @@ def _discarded(told: Told) -> Counter[tuple[str, str]]:
     return discarded
 
 
-def may_lack(told: Told, killed_at: Iterable[float]) -> Counter[tuple[str, str]]:
-    """What the last records of gates killed in this round may leave out, of what clients posted shortly before."""
-    moments = list(killed_at)
+def may_lack(told: Told, killed_at: Iterable[float], *, stood_still: float = 0.0) -> Counter[tuple[str, str]]:
+    """What the last records of gates killed in this round may leave out, of what clients posted shortly before.
+
+    `stood_still`: for how many seconds of the round no gate could tell anything, for the whole machine stood still.
+    """
+    moments, untold = list(killed_at), UNTOLD_SECONDS + stood_still
     found: Counter[tuple[str, str]] = Counter()
     for one in told.heard:
-        if any(moment - UNTOLD_SECONDS < one.sent < moment for moment in moments):
+        if any(moment - untold < one.sent < moment for moment in moments):
             found[one.tier, STORED if one.outcome in (ACCEPTED, IN_DOUBT) else one.outcome] += one.reports
     return found
 

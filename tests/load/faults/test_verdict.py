@@ -207,6 +207,7 @@ def test_what_a_kill_may_hide() -> None:
     lacking = may_lack(case.told, [now])
     assert lacking == {("managed", "stored"): 3, ("managed", "window_too_old"): 1}
     assert may_lack(case.told, []) == {}
+    assert may_lack(case.told, [now], stood_still=2)["managed", "stored"] == 4
     assert still_lacking(case.told, case.log, lacking) == {("managed", "stored"): 0, ("managed", "window_too_old"): 1}
 
 
