@@ -51,7 +51,7 @@ ROUNDS ?= 200
 SEEDS ?= 10000
 
 .PHONY: faults
-faults: setup ## what kills processes and fills disks: tests, 10,000 simulated worlds, 200 random rounds on each log
+faults: setup ## what kills and hangs processes, fills disks: tests, 10,000 simulated worlds, 200 random rounds on each log
 	$(BIN)/python -m pytest -m faults
 	$(BIN)/python -m load.simulation --seeds $(SEEDS) --jobs 2 $(if $(SEED),--first-seed $(SEED))
 	$(BIN)/python -m load.faults --rounds $(ROUNDS) --log both $(if $(SEED),--seed $(SEED))

@@ -4,10 +4,10 @@ Its API under `/apis/ccompat/v7` is Confluent's. Karapace is not on PyPI, and Co
 Central. The archive is 142 MB, so a test run does not fetch it unless REQUIRE_KAFKA=1 asks for everything.
 """
 
+import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tarfile
 import time
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from load.broker.node import free_ports
 from tests.real_kafka import REQUIRE_VARIABLE
 
 VERSION = "2.6.13.Final"
@@ -29,6 +30,7 @@ ARCHIVE = (
     / f".m2/repository/io/apicurio/apicurio-registry-app/{VERSION}/apicurio-registry-app-{VERSION}-all.tar.gz"
 )
 START_SECONDS = 60.0
+NOT_THERE = 404
 
 
 @dataclass(slots=True)
@@ -53,8 +55,7 @@ def apicurio(folder: Path) -> Iterator[Apicurio]:
         _not_here("no java, or no Apicurio Registry: fetch it with mvn dependency:get -Dartifact=" + ARTIFACT)
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     listening = ["-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={port}"]
     jar = folder / f"apicurio-registry-app-{VERSION}-runner.jar"
     with (folder / "output").open("wb") as output:
@@ -84,12 +85,22 @@ def _not_here(why: str) -> None:
 
 
 def _wait(running: Apicurio) -> None:
+    """Until it did once what a gate asks of it first: that may take it seconds, and a gate waits for five."""
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"{running.url}/subjects", timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            assert running.process.poll() is None, "the registry ended"
-            assert time.monotonic() < deadline, "the registry did not start"
-            time.sleep(0.1)
+    while not _answers(running):
+        assert running.process.poll() is None, "the registry ended"
+        assert time.monotonic() < deadline, "the registry did not start"
+        time.sleep(0.1)
+
+
+def _answers(running: Apicurio) -> bool:
+    media = {"Content-Type": "application/vnd.schemaregistry.v1+json"}
+    question = urllib.request.Request(f"{running.url}/subjects/warm-up", b'{"schema": "\\"string\\""}', media)
+    try:
+        with urllib.request.urlopen(question, timeout=20):
+            return True
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code == NOT_THERE
+    except (OSError, http.client.HTTPException):
+        return False

@@ -6,6 +6,7 @@ A change is answered when the controller has it, and a broker that is asked at o
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has them, and does not say that it exports them
@@ -17,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has them
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    PartitionMetadata,
     ResourcePatternType,
     ResourceType,
 )
@@ -27,8 +29,10 @@ from tests.real_kafka import missing, own_cluster
 ANY_TIME = {"message.timestamp.after.max.ms": str(2**63 - 1), "retention.ms": "-1"}
 """Unless its topic is told otherwise a broker refuses what is an hour ahead of its clock, and deletes what is old."""
 
-SECONDS = 30
+SECONDS = 60
 PAUSE_SECONDS = 0.02
+
+T = TypeVar("T")
 
 PARTITIONS_OF_THE_MOCK = 4
 """librdkafka's mock cluster makes what a client asks for, with so many partitions, and in no other way."""
@@ -65,7 +69,11 @@ def make_topics(bootstrap: str, names: Iterable[str], *, partitions: int = 1, co
             MADE_ON_THE_MOCK.setdefault(name, min(partitions, PARTITIONS_OF_THE_MOCK))
             Producer({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(name, timeout=SECONDS)
         return
-    admin = admin_client(bootstrap)
+    make_topics_by(admin_client(bootstrap), names, partitions=partitions, copies=copies)
+
+
+def make_topics_by(admin: AdminClient, names: Iterable[str], *, partitions: int = 1, copies: int = 1) -> None:
+    """As `make_topics`, on a cluster that asks who is there."""
     wanted = [NewTopic(name, partitions, copies, config=ANY_TIME) for name in names]
     for made in admin.create_topics(wanted).values():
         try:
@@ -119,6 +127,32 @@ def allow(admin: AdminClient, rules: Sequence[AclBinding]) -> None:
     for made in admin.create_acls(list(rules)).values():
         made.result(SECONDS)
     _shown(lambda: set(admin.describe_acls(EVERY_ACL).result(SECONDS)) >= set(rules), "the rules")
+
+
+def follows(bootstrap: str, topic: str, *, node: int) -> None:
+    """Return once a broker that was away is in sync again, and leads no partition of a topic with three copies.
+
+    It took no leave, so it wakes up in the belief that it leads what it led, and shows itself so when it is asked.
+    """
+    admin = admin_client(bootstrap)
+
+    def partitions() -> Iterable[PartitionMetadata]:
+        return admin.list_topics(topic, timeout=SECONDS).topics[topic].partitions.values()
+
+    _shown(lambda: all(len(one.isrs) == 3 and one.leader != node for one in partitions()), "the broker as a follower")
+
+
+def in_the_end(ask: Callable[[], T], wanted: T) -> T:
+    """What is answered: as soon as it is what is wanted, or at last; not every broker knows of a change at once."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            if (found := ask()) == wanted or time.monotonic() > deadline:
+                return found
+        except KafkaException:  # a broker that does not know the topic yet
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)
 
 
 def _partitions(admin: AdminClient) -> dict[str, int]:

@@ -31,7 +31,7 @@ from schemas.catalogue import load_catalogue
 from tests.deploy.compose_file import DEPLOY, load, settings, start_order
 from tests.deploy.dockerfile import of, stages
 from tests.deploy.programs import haproxy, prometheus
-from tests.running_gate import ANSWER_SECONDS, RunningGate, eventually, issue_token, tier_files
+from tests.running_gate import ANSWER_SECONDS, RunningGate, eventually, issue_token, ordinary_client, tier_files
 
 HERE = "127.0.0.1"
 NOT_RUN = "grafana"
@@ -75,7 +75,7 @@ class Deployment:
             self.folder / "policies",
             {"url": self.url(address, "https")},
             catalogue,
-            httpx.Client(timeout=ANSWER_SECONDS, verify=trusting(self.folder)),
+            ordinary_client(verify=trusting(self.folder)),
             {tier: issue_token(self.data, tier) for tier in catalogue.tiers},
             {role: issue_token(self.data, EVERY_TIER, kind=role) for role in ROLES},
             self.data,
@@ -108,9 +108,17 @@ class Deployment:
         self.codes[name] = process.wait(float(grace.removesuffix("s")))
 
     def await_doors(self) -> None:
-        """Until the proxy takes connections, for which nothing in the compose file waits."""
+        """Until the proxy takes connections and Prometheus answers, for which nothing in the compose file waits."""
         for address in (one for one in LISTENED_AT if one.startswith("proxy:")):
             eventually(partial(self._connects, address), f"the proxy takes connections at {address}")
+        eventually(self._prometheus_ready, "Prometheus is ready")
+
+    def _prometheus_ready(self) -> bool:
+        assert self.processes["prometheus"].poll() is None, f"Prometheus ended:\n{self.output('prometheus')}"
+        try:
+            return httpx.get(f"{self.url('prometheus:9090')}/-/ready", timeout=ANSWER_SECONDS).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def _connects(self, address: str) -> bool:
         assert self.processes["proxy"].poll() is None, f"the proxy ended:\n{self.output('proxy')}"

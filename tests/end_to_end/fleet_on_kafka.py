@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from ingest.clock import SystemClock
 from ingest.operator_documents import FILE_NAME as OPERATOR_FILE
 from ingest.operator_documents import OperatorDocuments
 from load.fleet.account import Account
-from load.fleet.batches import Batch, Message, Phase, make_phases, media_type_for
+from load.fleet.batches import LARGEST_BATCH, Batch, Message, Phase, make_phases, media_type_for
 from load.fleet.connection import address_of
 from load.fleet.delivery import Sender, deliver, require_tokens
 from load.fleet.nouns import Fleet
@@ -33,6 +34,8 @@ from tests.end_to_end.planted import Plants
 from tests.running_gate import RunningGate, change_tier, edit
 
 SEED = 20261121
+
+T = TypeVar("T")
 
 LOOSE, TIGHT, LOOSE_AGAIN = 1, 2, 3
 """Versions of each tier's policy. Under 2 none keeps `hardware_tier`, and `rows.attempts` of route_window."""
@@ -60,6 +63,12 @@ class FleetRun:
     posted: Counter[Posted]
     account: Account
     plants: Plants
+
+    def is_stored(self, told: Counter[T], found: Counter[T]) -> bool:
+        """Whether all that got a 202 was found, and nothing else: what had to be sent again may be there twice."""
+        again = found - told
+        may_be_again = self.account.resent * LARGEST_BATCH
+        return found >= told and again.keys() <= told.keys() and again.total() <= may_be_again
 
     @property
     def planted(self) -> dict[str, str]:

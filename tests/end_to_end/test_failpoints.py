@@ -39,6 +39,7 @@ def test_every_failpoint_of_the_gate_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", STORED)
+@pytest.mark.faults
 def test_killed_at(tmp_path: Path, name: str) -> None:
     """What was answered with 202 is there once, what was under way once or not at all, and a retry counts once."""
     tiers = tier_files(tmp_path / "tiers")

@@ -100,7 +100,9 @@ def test_rollups_that_are_gone(tmp_path: Path, also: str) -> None:
     with running_gate(tmp_path, tiers=tiers, **BOTH) as gate:
         assert gate.ask(R1).document["rows"] == before
         assert answered(gate) == before
-        assert gate.ask("/v1/status").document["follower"]["applied"] == DEVICES
+        applied = gate.ask("/v1/status").document["follower"]["applied"]
+        # Where an hour of the log turned meanwhile there is a seal, and only what is behind it comes from the log.
+        assert applied == DEVICES or (gate.events("sealed") and applied < DEVICES)
 
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningGat
     folder = tmp_path_factory.mktemp("gate")
     tiers = tier_files(folder / "tiers")
     copy_tier(tiers / "managed.toml", "slow", requests_per_second="0.01", burst="3")
-    with running_gate(folder, tiers=tiers, body_timeout_seconds=0.2) as gate:
+    with running_gate(folder, tiers=tiers) as gate:
         books = Bookkeeper(gate)
         send_everything(books, Reports(gate.catalogue))
         hang_up(books)

@@ -52,6 +52,7 @@ def keys(gate: RunningGate, directory: Path | None = None) -> Counter[bytes]:
     return Counter(entry.key for entry in entries)
 
 
+@pytest.mark.faults
 def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
     """While the log cannot be written posts get 503 and the gate is not ready; then both recover by themselves."""
     accepted: Counter[bytes] = Counter()
@@ -110,6 +111,7 @@ SMALL_DISK = (
 )  # fmt: skip
 
 
+@pytest.mark.faults
 def test_a_full_disk(tmp_path: Path) -> None:
     """On a full disk a post gets 503 for want of space and nothing of it is kept, until there is space again."""
     disk = tmp_path / "data" / LOG_DIRECTORY

@@ -19,8 +19,8 @@ class Collector:
         return [body for posted, body in self.posts if posted == path]
 
     def wait_for(self, arrived: Callable[[], bool]) -> None:
-        """Wait until `arrived` holds, for 10 seconds at most."""
-        deadline = time.monotonic() + 10
+        """Wait until `arrived` holds, for 30 seconds at most."""
+        deadline = time.monotonic() + 30
         while not arrived():
             assert time.monotonic() < deadline, "nothing of that kind was posted in time"
             time.sleep(0.01)

@@ -122,7 +122,7 @@ async def test_who_hangs_up_gives_the_turn_back(service: FastAPI) -> None:
 
 async def test_who_never_reads_is_given_up(service: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that is not read in time ends without its end, and everybody who waited is answered."""
-    monkeypatch.setattr(turns, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(turns, "BODY_SECONDS", 2.0)
     async with crowd(service, AT_ONCE) as stuck:
         for reader in stuck:
             await reader.ended()

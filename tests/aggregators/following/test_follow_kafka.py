@@ -221,6 +221,7 @@ async def state(follower: Follower, why: Why | None) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.faults
 async def test_a_broker_goes_and_comes_back(tmp_path: Path) -> None:
     """While no broker answers it waits and says so, and then goes on by itself, with nothing lost or counted twice."""
     with cluster(tmp_path / "kafka") as kafka:

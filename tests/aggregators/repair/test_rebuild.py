@@ -263,12 +263,12 @@ async def test_interrupted_it_leaves_the_old_rollups(tmp_path: Path, monkeypatch
 
 
 HOLD = """
-import sys
+import signal, sys
 from pathlib import Path
 from aggregators.rollups.rollups import Rollups
 rollups = Rollups.open(Path(sys.argv[1]))
 print("open", flush=True)
-sys.stdin.read()
+while True: signal.pause()
 """
 
 

@@ -33,6 +33,11 @@ def registry() -> Iterator[StandIn]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def _patient_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.registry.client.CALL_SECONDS", 60)
+
+
 def test_what_the_registry_lacks_is_registered(registry: StandIn) -> None:
     """A schema is looked up, registered where it is not there yet, and read back; the next time nothing is written."""
     client = RegistryClient(registry.url + "/")

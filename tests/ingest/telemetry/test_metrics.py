@@ -17,6 +17,7 @@ from prometheus_client.samples import Sample
 
 from ingest.problems import Reason
 from ingest.report import Remark
+from ingest.telemetry import otlp
 from ingest.telemetry.account import NO_TIER, OUTCOMES, STATUS_CLASSES, UNKNOWN_FIELD_LABEL, Account
 from ingest.telemetry.metric_list import METRICS
 from ingest.telemetry.metrics import Metrics, ReloadResult
@@ -61,7 +62,8 @@ def busy_account() -> Account:
 
 @pytest.fixture(autouse=True)
 def no_otel_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start every test without the OTEL_* variables of whoever runs it."""
+    """Start every test without the OTEL_* variables of whoever runs it, and with a stop that waits for a collector."""
+    monkeypatch.setattr(otlp, "FLUSH_SECONDS", 60)
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
 
@@ -318,11 +320,13 @@ def see(event, args):
     if event == "socket.connect":
         print("connect", args[1])
 sys.addaudithook(see)
+from ingest.telemetry import otlp
 from ingest.telemetry.account import Account
 from ingest.telemetry.metrics import Metrics
 from ingest.telemetry.sources import Sources
 from ingest.telemetry.tracing import Tracing
 from schemas.catalogue import load_catalogue
+otlp.FLUSH_SECONDS = 15
 catalogue = load_catalogue()
 metrics = Metrics(
     Sources(

@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from ingest.telemetry import otlp
 from ingest.telemetry.account import OUTCOMES
 from ingest.telemetry.tracing import NO_SPAN, Tracing
 from schemas.catalogue import load_catalogue
@@ -24,7 +25,8 @@ DEVICE_TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 @pytest.fixture(autouse=True)
 def no_otel_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start every test without the OTEL_* variables of whoever runs it."""
+    """Start every test without the OTEL_* variables of whoever runs it, and with a stop that waits for a collector."""
+    monkeypatch.setattr(otlp, "FLUSH_SECONDS", 60)
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
 

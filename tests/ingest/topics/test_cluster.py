@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from ingest.log.kafka import client as kafka_client
 from ingest.log.kafka.connection import KafkaConnection
 from ingest.topics.admin import KafkaAdminError, kafka_admin
 from ingest.topics.cluster import Brokers, Topics, TopicsJob, apply_topics, remove_topics
@@ -18,7 +19,7 @@ from load.broker import Cluster
 from schemas.catalogue import load_catalogue
 from schemas.tier import MS_PER_DAY
 from schemas.topics import TopicSpec, topic_configs
-from tests.kafka_admin import admin_client, configs, configure, delete_topics
+from tests.kafka_admin import admin_client, configs, configure, delete_topics, in_the_end
 
 pytestmark = pytest.mark.kafka
 
@@ -210,8 +211,9 @@ async def test_without_a_prefix_nothing_is_removed(ours: Ours) -> None:
         await remove_topics(ours.connection, CATALOGUE, topic_prefix="")
 
 
-async def test_a_broker_that_does_not_answer_is_named() -> None:
+async def test_a_broker_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """An address where nobody listens is said with the reason and what to check."""
+    monkeypatch.setattr(kafka_client, "DIAGNOSIS_SECONDS", 20)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
@@ -224,12 +226,20 @@ async def test_a_broker_that_does_not_answer_is_named() -> None:
 async def test_three_brokers_hold_three_copies(kafka_cluster: Cluster, topic_prefix: str) -> None:
     """On a cluster that can, every partition has the copies that the policies say, with two in sync for a 202."""
     await apply_topics(kafka_cluster.connection(), CATALOGUE, topic_prefix=topic_prefix)
-    admin = admin_client(kafka_cluster.bootstrap)
-    topics = [topic for name, topic in admin.list_topics(timeout=10).topics.items() if name.startswith(topic_prefix)]
-    assert len(topics) == len(wanted_topics(CATALOGUE))
-    assert {len(partition.replicas) for topic in topics for partition in topic.partitions.values()} == {3}
+    admin, names = admin_client(kafka_cluster.bootstrap), [topic.name for topic in wanted_topics(CATALOGUE)]
+
+    def copies() -> dict[str, set[int]]:
+        found = admin.list_topics(timeout=10).topics
+        return {
+            name.removeprefix(topic_prefix): {len(partition.replicas) for partition in found[name].partitions.values()}
+            for name in found
+            if name.startswith(topic_prefix)
+        }
+
     ours = Ours(kafka_cluster.bootstrap, topic_prefix)
-    assert {ours.configs(topic.name)["min.insync.replicas"] for topic in wanted_topics(CATALOGUE)} == {"2"}
+    wanted = {name: {3} for name in names}
+    assert in_the_end(copies, wanted) == wanted
+    assert in_the_end(lambda: {ours.configs(name)["min.insync.replicas"] for name in names}, {"2"}) == {"2"}
 
 
 async def test_a_single_broker_is_no_three(kafka_cluster: Cluster, topic_prefix: str) -> None:

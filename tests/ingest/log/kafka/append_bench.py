@@ -15,7 +15,7 @@ from tests.ingest.log.kafka.producer_stand_in import Sent, StandInProducer, unti
 
 TOPIC = "tidegate.managed.route_window.v1"
 TWO = "tidegate.byod.route_window.v1"
-LIMITS = AppendLimits(entries=10, value_bytes=1000, seconds=0.3)
+LIMITS = AppendLimits(entries=10, value_bytes=1000, seconds=20)
 KEYS = [
     next(key for key in (b"%d" % number for number in range(99)) if partition_number(key, 2) == at) for at in (0, 1)
 ]
@@ -46,6 +46,10 @@ class Bench:
         """An append that goes on by itself."""
         self._tasks.append(asyncio.create_task(self.log.append([entry(key, topic=topic) for key in keys])))
         return self._tasks[-1]
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Calls that are made from now on are late after so long."""
+        self.log._appender._seconds = seconds
 
     async def handed_over(self, batches: int) -> list[Sent]:
         """All batches, once there are so many."""

@@ -10,7 +10,7 @@ from tests.ingest.log.kafka.append_bench import Bench
 
 @pytest.fixture
 async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    """A log with impatient callers, which does not pause long behind a failure."""
+    """A log with stand-in producers, which does not pause long behind a failure."""
     monkeypatch.setattr(kafka_partition, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(kafka_partition, "REFUSED_PAUSE_SECONDS", 0.01)
     bench = Bench()

@@ -32,16 +32,23 @@ async def keys(reader: LogReader) -> Counter[bytes]:
     return found
 
 
-async def stored(log: Log, key: bytes) -> None:
-    """Append an entry with this key as a device would: again and again, until it is acknowledged."""
+async def stored(log: Log, key: bytes) -> int:
+    """Append an entry with this key as a device would: again and again, until it is acknowledged.
+
+    Returns how many attempts were in doubt: each of them may have been stored as well.
+    """
+    in_doubt = 0
     async with asyncio.timeout(RECOVERY_SECONDS):
         while True:
             try:
                 await log.append([entry(key)])
-            except (LogUnavailable, InDoubt):
-                await asyncio.sleep(PAUSE_SECONDS)
+            except LogUnavailable:
+                pass
+            except InDoubt:
+                in_doubt += 1
             else:
-                return
+                return in_doubt
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""What becomes of appends between `KafkaLog` and its producer: shared batches, deadlines, bounds, failures.
+"""What becomes of appends between `KafkaLog` and its producer: shared batches, bounds, failures.
 
-What a real broker does to them is in `test_faults.py`.
+Deadlines are in `test_append_late.py`; what a real broker does to appends is in `test_faults.py`.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from ingest.log import InDoubt, LogUnavailable
-from ingest.log.kafka import partition as kafka_partition
 from ingest.log.kafka.producer import EntriesRefused, ProducerBroken
 from ingest.log.kafka.producers import Backoff
 from ingest.report import Entry, Partition, Position
@@ -55,32 +54,6 @@ async def test_what_does_not_fit_goes_into_the_next_batches(bench: Bench) -> Non
         (await bench.handed_over(number))[-1].confirm(base)
     assert [position.offset for position in await call] == [0, 1, 10, 11, 20]
     assert [key for sent in bench.sent for key in sent.keys] == keys
-
-
-async def test_a_late_append_is_refused_or_in_doubt(bench: Bench) -> None:
-    """Past the deadline a call is in doubt if it was handed over, and otherwise refused and never handed over."""
-    begun = bench.append(b"begun")
-    await bench.handed_over(1)
-    waiting = bench.append(b"waiting")
-    assert await raised(begun) is InDoubt
-    assert await raised(waiting) is LogUnavailable
-    bench.sent[0].confirm()
-    after = bench.append(b"after")
-    (await bench.handed_over(2))[1].confirm(1)
-    assert [position.offset for position in await after] == [1]
-    assert [sent.keys for sent in bench.sent] == [[b"begun"], [b"after"]]
-
-
-async def test_a_late_append_in_pieces_is_in_doubt(bench: Bench) -> None:
-    """An append of which one batch is stored and the next is still waiting at the deadline is in doubt."""
-    bench.room = 1
-    call = bench.append(b"stored", b"under way", b"never sent")
-    (await bench.handed_over(1))[0].confirm()
-    await bench.handed_over(2)
-    assert await raised(call) is InDoubt
-    bench.sent[1].confirm(1)
-    await asyncio.sleep(0.01)
-    assert len(bench.sent) == 2
 
 
 @pytest.mark.parametrize("other", ["stored", "under way"])
@@ -141,7 +114,7 @@ async def test_only_what_is_refused_for_itself_is_refused(bench: Bench, keys: li
     calls = [bench.append(key) for key in keys]
     behind = bench.append(b"behind")
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await takes_what_is_small(bench, first, *calls, behind)
     small = [call for key, call in zip(keys, calls, strict=True) if not key.startswith(b"large")]
     assert [(await call)[0].offset for call in (first, *small, behind)] == list(range(len(small) + 2))
@@ -187,7 +160,7 @@ async def test_a_pause_ends_before_those_who_wait_are_late(bench: Bench) -> None
 
 async def test_a_partition_that_goes_on_failing_pauses_ever_longer(bench: Bench) -> None:
     """Behind each batch in doubt a partition pauses longer than before, for each costs the others their producer."""
-    await asyncio.wait_for(confirmed(bench, b"first"), 5)
+    await asyncio.wait_for(confirmed(bench, b"first"), 30)
     (writer,) = bench.log._appender.writers().values()
     bench.log._producers._retries = Backoff(0, longest=0)
     writer._pauses = pauses = Told()
@@ -195,7 +168,7 @@ async def test_a_partition_that_goes_on_failing_pauses_ever_longer(bench: Bench)
         call = bench.append(b"%d" % number)
         (await bench.handed_over(number + 2))[-1].fail(InDoubt("unknown"))
         assert await raised(call) is InDoubt
-    await asyncio.wait_for(confirmed(bench, b"stored"), 5)
+    await asyncio.wait_for(confirmed(bench, b"stored"), 30)
     call = bench.append(b"last")
     (await bench.handed_over(6))[-1].fail(InDoubt("unknown"))
     assert await raised(call) is InDoubt
@@ -217,23 +190,12 @@ async def test_other_partitions_end_at_the_producer_that_is_replaced(bench: Benc
     assert len(bench.producers) == 2
 
 
-async def test_a_producer_that_does_not_answer_is_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A batch that nobody confirms for long is given up with its producer, and the partition goes on by another."""
-    monkeypatch.setattr(kafka_partition, "PATIENCE_SECONDS", 0.05)
-    call = bench.append(b"lost")
-    assert await raised(call) is InDoubt
-    after = bench.append(b"after")
-    (await bench.handed_over(2))[1].confirm()
-    await after
-    assert [sent.keys for sent in bench.producers[1].sent] == [[b"after"]]
-
-
 async def test_a_producer_that_takes_nothing_is_replaced(bench: Bench) -> None:
     """A producer that takes no batch any more refuses the call, which is not in doubt, and the next has another one."""
-    await asyncio.wait_for(confirmed(bench, b"first"), 5)
+    await asyncio.wait_for(confirmed(bench, b"first"), 30)
     bench.producers[0].refusal = ProducerBroken("its sender has died")
     assert await raised(bench.append(b"refused")) is ProducerBroken
-    await asyncio.wait_for(confirmed(bench, b"after"), 5)
+    await asyncio.wait_for(confirmed(bench, b"after"), 30)
     assert len(bench.producers) == 2
 
 
@@ -268,17 +230,6 @@ async def test_what_waits_is_bounded(bench: Bench) -> None:
     await asyncio.gather(first, *waiting)
 
 
-async def test_what_is_in_doubt_is_held_until_it_is_known(bench: Bench) -> None:
-    """Entries that were handed over count against the bound until the log answers, though their callers have gone."""
-    call = asyncio.create_task(bench.log.append([entry(b"%d" % number) for number in range(10)]))
-    assert await raised(call) is InDoubt
-    with pytest.raises(LogUnavailable, match="too much waits"):
-        await bench.log.append([entry(b"refused")])
-    bench.sent[0].confirm()
-    await asyncio.sleep(0.01)
-    await asyncio.wait_for(confirmed(bench, b"after"), 5)
-
-
 async def test_a_call_cancelled_before_it_is_handed_over_is_left_out(bench: Bench) -> None:
     """A caller that is cancelled while it waits is never handed over; one that was handed over is stored."""
     begun = bench.append(b"begun")
@@ -309,7 +260,7 @@ async def test_a_call_cancelled_at_the_last_moment_is_left_out(bench: Bench) -> 
 
 async def test_a_cluster_out_of_reach_refuses_at_once(bench: Bench) -> None:
     """While no producer can start calls are refused with the reason, one attempt serves many, and it recovers."""
-    bench.log._producers._retries = Backoff(0.1, longest=0.1)
+    bench.log._producers._retries = Backoff(1000, longest=1000)
     bench.refusal = LogUnavailable("no broker could be used")
     calls = [bench.append(b"%d" % number) for number in range(5)]
     for call in calls:
@@ -319,8 +270,8 @@ async def test_a_cluster_out_of_reach_refuses_at_once(bench: Bench) -> None:
         await bench.log.probe()
     assert len(bench.producers) == 1
     bench.refusal = None
-    await asyncio.sleep(0.1)
-    await asyncio.wait_for(confirmed(bench, b"after"), 5)
+    bench.log._producers._refused_until = 0
+    await asyncio.wait_for(confirmed(bench, b"after"), 30)
 
 
 async def test_close_answers_those_that_wait(bench: Bench) -> None:
@@ -337,14 +288,6 @@ async def test_close_answers_those_that_wait(bench: Bench) -> None:
     assert bench.producers[0].stopped
 
 
-async def test_close_does_not_wait_for_what_is_in_doubt(bench: Bench) -> None:
-    """Close ends though a batch is never confirmed, once its callers were told that they are in doubt."""
-    call = bench.append(b"lost")
-    await bench.handed_over(1)
-    await asyncio.wait_for(bench.log.close(), 5)
-    assert await raised(call) is InDoubt
-
-
 async def test_a_fault_of_ours_in_a_start_is_raised_and_it_goes_on(bench: Bench) -> None:
     """An error that nobody expected while a producer starts is raised in whoever waits, and the next one succeeds."""
     await confirmed(bench, b"first")
@@ -355,7 +298,7 @@ async def test_a_fault_of_ours_in_a_start_is_raised_and_it_goes_on(bench: Bench)
     with pytest.raises(ZeroDivisionError):
         await bench.append(b"waiting")
     bench.refusal = None
-    await asyncio.wait_for(confirmed(bench, b"after"), 5)
+    await asyncio.wait_for(confirmed(bench, b"after"), 30)
 
 
 async def test_a_fault_of_ours_is_raised_and_it_goes_on(bench: Bench) -> None:
@@ -365,7 +308,7 @@ async def test_a_fault_of_ours_is_raised_and_it_goes_on(bench: Bench) -> None:
     (await bench.handed_over(2))[1].fail(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         await call
-    await asyncio.wait_for(confirmed(bench, b"after"), 5)
+    await asyncio.wait_for(confirmed(bench, b"after"), 30)
 
 
 @pytest.mark.parametrize(

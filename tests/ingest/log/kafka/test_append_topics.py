@@ -57,14 +57,14 @@ async def test_all_that_is_asked_of_topics_has_one_deadline(bench: Bench, monkey
 
 async def test_more_partitions_are_used_after_a_while(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A topic that was given partitions has them here after a while, and keeps them if a broker shows fewer."""
-    await asyncio.wait_for(confirmed(bench, KEYS[1]), 5)
+    await asyncio.wait_for(confirmed(bench, KEYS[1]), 30)
     bench.producers[0].topics[TOPIC] = 2
-    await asyncio.wait_for(confirmed(bench, KEYS[1]), 5)
+    await asyncio.wait_for(confirmed(bench, KEYS[1]), 30)
     monkeypatch.setattr(kafka_append, "GROWTH_SECONDS", 0)
     bench.log._appender._look_again = 0
-    await asyncio.wait_for(confirmed(bench, KEYS[1]), 5)
+    await asyncio.wait_for(confirmed(bench, KEYS[1]), 30)
     bench.producers[0].topics[TOPIC] = 1
-    await asyncio.wait_for(confirmed(bench, KEYS[1]), 5)
+    await asyncio.wait_for(confirmed(bench, KEYS[1]), 30)
     assert [sent.partition for sent in bench.sent] == [0, 0, 1, 1]
 
 
@@ -73,5 +73,5 @@ async def test_whoever_asks_for_topics_has_them_as_they_are(bench: Bench) -> Non
     for partitions in (1, 2, 1):
         (await bench.log._producers.running()).topics[TOPIC] = partitions  # type: ignore[attr-defined]  # a stand-in
         await bench.log.require([TOPIC])
-        await asyncio.wait_for(confirmed(bench, KEYS[1]), 5)
+        await asyncio.wait_for(confirmed(bench, KEYS[1]), 30)
     assert [sent.partition for sent in bench.sent] == [0, 1, 0]

@@ -7,11 +7,11 @@ import pytest
 
 from ingest.log.kafka.log import AppendLimits, KafkaLog, KafkaLogReader
 from ingest.topics.wanted import PROBE_TOPIC
-from load.broker import Broker, Cluster
+from load.broker import Cluster
 from tests.ingest.log.kafka.stream import TOPIC, Stream, keys, stored
-from tests.kafka_admin import make_topics
+from tests.kafka_admin import follows, make_topics
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
 LIMITS = AppendLimits(seconds=1.5)
 PARTITIONS = 6
@@ -29,32 +29,45 @@ async def stream(kafka_cluster: Cluster, topic_prefix: str) -> AsyncIterator[Str
     await log.close()
 
 
-def stopped(broker: Broker) -> Callable[[], None]:
+Undo = Callable[[], None]
+
+
+def stopped(kafka: Cluster, topic: str) -> Undo:
     """It ends in good order."""
+    del topic
+    broker = kafka.brokers[0]
     broker.stop()
     return broker.start
 
 
-def killed(broker: Broker) -> Callable[[], None]:
+def killed(kafka: Cluster, topic: str) -> Undo:
     """It ends at once."""
+    del topic
+    broker = kafka.brokers[0]
     broker.kill()
     return broker.start
 
 
-def hung(broker: Broker) -> Callable[[], None]:
-    """It goes on to hold its connections, and says nothing."""
+def hung(kafka: Cluster, topic: str) -> Undo:
+    """It goes on to hold its connections, and says nothing; it is back when it believes no more that it leads."""
+    broker = kafka.brokers[0]
     broker.pause()
-    return broker.resume
+
+    def back() -> None:
+        broker.resume()
+        follows(kafka.bootstrap, topic, node=broker.node_id)
+
+    return back
 
 
 @pytest.mark.parametrize("lost", [stopped, killed, hung])
 async def test_one_broker_of_three_is_lost(
-    kafka_cluster: Cluster, stream: Stream, lost: Callable[[Broker], Callable[[], None]]
+    kafka_cluster: Cluster, topic_prefix: str, stream: Stream, lost: Callable[[Cluster, str], Undo]
 ) -> None:
     """While one broker of three is away every partition takes entries again, and when it is back nothing is missing."""
     async with stream.flowing():
         await stream.more(100)
-        back = await asyncio.to_thread(lost, kafka_cluster.brokers[0])
+        back = await asyncio.to_thread(lost, kafka_cluster, topic_prefix + TOPIC)
         try:
             for number in range(3 * PARTITIONS):
                 await stored(stream.log, b"meanwhile %d" % number)

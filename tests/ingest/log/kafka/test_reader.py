@@ -1,9 +1,10 @@
 """Reading from Kafka: where a partition begins, what others wrote into it, and what must not be made by asking."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import uvloop
@@ -13,6 +14,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from confluent_kafka import Producer
 
 from ingest.log import LogDamaged, LogUnavailable
+from ingest.log.kafka import client as kafka_client
 from ingest.log.kafka import reader as kafka_reader
 from ingest.log.kafka.client import all_topics, learn_topics
 from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog, KafkaLogReader
@@ -152,14 +154,15 @@ class TestOnABroker:
 
     async def test_an_end_that_falls_is_asked_again(self, log: KafkaLog, monkeypatch: pytest.MonkeyPatch) -> None:
         """An answer by which the partition ends before what was seen already is not believed at once."""
-        monkeypatch.setattr(kafka_reader, "READ_SECONDS", 0.5)
         await log.append(numbered(3))
         reader = log._reader
         assert isinstance(reader, KafkaLogReader)
         assert await reader.extent(PARTITION) == Extent(0, 3)
         reader._ends[reader._there(PARTITION)] = 4
-        with pytest.raises(LogUnavailable):
-            await reader.extent(PARTITION)
+        with monkeypatch.context() as patch:
+            patch.setattr(kafka_reader, "READ_SECONDS", 3)
+            with pytest.raises(LogUnavailable):
+                await reader.extent(PARTITION)
         assert await reader.extent(PARTITION) == Extent(0, 3)
 
     def test_on_the_loop_of_the_gate(self, kafka_bootstrap: str, topic_prefix: str) -> None:
@@ -179,7 +182,7 @@ class TestOnABroker:
 async def test_no_topic_is_made_by_asking_for_it() -> None:
     """On brokers that make every topic which a client names, none is made by an append, a read or an extent."""
     with mock_cluster() as bootstrap:
-        log = KafkaLog(KafkaConnection(bootstrap), limits=AppendLimits(seconds=3))
+        log = KafkaLog(KafkaConnection(bootstrap), limits=AppendLimits(seconds=20))
         try:
             with pytest.raises(LogUnavailable, match="tidegate topics apply"):
                 await log.append([entry(b"key")])
@@ -212,14 +215,21 @@ def test_names_are_read_behind_partitions() -> None:
     assert answer.read() == b"", "something is left"
 
 
-async def test_a_cluster_that_is_not_there() -> None:
+async def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that finds no broker says which it tried and why that failed."""
+    monkeypatch.setattr(kafka_client, "DIAGNOSIS_SECONDS", 20)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", no_such_host)
     reader = KafkaLogReader(KafkaConnection("127.0.0.1:1,nowhere.invalid:9092"))
     with pytest.raises(
         LogUnavailable, match=r"127\.0\.0\.1:1: nobody listens there; nowhere\.invalid:9092: there is no"
     ):
         await reader.partitions()
     await reader.close()
+
+
+async def no_such_host(*_: object, **__: object) -> NoReturn:
+    """What a name server says of `nowhere.invalid`, at once; an address alone is not asked about."""
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
 def batch(*keys: bytes) -> bytearray:

@@ -129,7 +129,7 @@ async def test_a_list_from_a_broker_that_lags_is_asked_for_again(monkeypatch: py
 
 async def test_another_log_is_believed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where brokers go on to show less, the call fails, and the next one takes it as it is."""
-    monkeypatch.setattr(kafka_reader, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(kafka_reader, "READ_SECONDS", 1.0)
     client, other = cluster(3, 5), cluster(2)
     reader = reader_of(monkeypatch, client, other)
     await reader.partitions()
@@ -141,7 +141,7 @@ async def test_another_log_is_believed_in_the_end(monkeypatch: pytest.MonkeyPatc
 
 async def test_what_was_seen_outlives_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """After brokers that were silent for a while, one that shows less than was seen is asked again all the same."""
-    monkeypatch.setattr(kafka_reader, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(kafka_reader, "READ_SECONDS", 1.0)
     client, other = cluster(3, 5), cluster(3)
     reader = reader_of(monkeypatch, client, other)
     await reader.partitions()
@@ -239,7 +239,7 @@ async def test_a_late_failure_leaves_the_newer_connection(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("prefix", ["", "eu."])
 async def test_schemas_are_read_whatever_ails_other_topics(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     """The schemas of a log can be read while a partition of another topic has no leader, though not all are listed."""
-    monkeypatch.setattr(kafka_reader, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(kafka_reader, "READ_SECONDS", 1.0)
     client = StandInClient(
         {
             TopicPartition(prefix + SCHEMAS_TOPIC, 0): Shown(2),

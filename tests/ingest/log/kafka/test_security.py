@@ -9,20 +9,20 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
-from confluent_kafka.cimpl import NewTopic
 
 from ingest.log import LogUnavailable
+from ingest.log.kafka import client as kafka_client
 from ingest.log.kafka.log import AppendLimits, KafkaConnection, KafkaLog, KafkaLogReader
 from ingest.report import Partition
 from load.broker import SSL_CLIENT_CERTIFICATES, Cluster, Security, cluster
 from load.broker.certificates import make_certificates
 from tests import open_sockets
 from tests.ingest.log.kafka.stream import RECOVERY_SECONDS, TOPIC, entry, stored
-from tests.kafka_admin import allow
+from tests.kafka_admin import allow, make_topics_by
 
 pytestmark = pytest.mark.kafka
 
-LIMITS = AppendLimits(seconds=10)
+LIMITS = AppendLimits(seconds=60)
 
 SSL = Security("SSL")
 SCRAM = Security("SASL_PLAINTEXT", "SCRAM-SHA-256")
@@ -41,8 +41,7 @@ every_security = held_against(ssl=SSL, client_certificates=SSL_CLIENT_CERTIFICAT
 def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A broker that asks who is there."""
     with cluster(tmp_path_factory.mktemp("secured"), security=request.param) as kafka:
-        admin = _admin(kafka)  # its futures end with it
-        admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(30)
+        make_topics_by(_admin(kafka), [TOPIC])
         yield kafka
 
 
@@ -88,7 +87,14 @@ def wrong(kafka: Cluster) -> tuple[KafkaConnection, str]:
     return KafkaConnection(right.bootstrap), "it may ask for another security protocol"
 
 
+@pytest.fixture
+def time_for_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finding out why a connection fails may take long."""
+    monkeypatch.setattr(kafka_client, "DIAGNOSIS_SECONDS", 20)
+
+
 @every_security
+@pytest.mark.usefixtures("time_for_the_reason")
 async def test_whoever_is_not_let_in_is_told_why(secured: Cluster) -> None:
     """A connection without the right password, or without TLS, is refused with the reason and without the password."""
     connection, why = wrong(secured)
@@ -106,6 +112,7 @@ async def test_whoever_is_not_let_in_is_told_why(secured: Cluster) -> None:
 
 
 @held_against(ssl=SSL, scram_over_tls=ACLS)
+@pytest.mark.usefixtures("time_for_the_reason")
 async def test_a_certificate_of_somebody_else_is_not_accepted(secured: Cluster, tmp_path: Path) -> None:
     """Brokers whose certificates another authority signed are not talked to."""
     other = make_certificates(tmp_path / "other", ())

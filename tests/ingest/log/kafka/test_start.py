@@ -94,7 +94,7 @@ async def test_nothing_stays_open(
     tasks = asyncio.all_tasks()
     async with falls_silent(kafka_bootstrap, answers=answers) as (silent, connection):
         with pytest.raises(LogUnavailable, match="no broker could be used"):
-            await asyncio.wait_for(connect(connection), 5)
+            await asyncio.wait_for(connect(connection), 30)
         assert silent.taken == 2, "one to connect, one to find out why that failed"
         await until(lambda: silent.open == 0)
     await until(lambda: asyncio.all_tasks() == tasks)
