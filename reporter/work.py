@@ -192,7 +192,9 @@ class Work:
         if self._step_at is None or now >= self._step_at:
             try:
                 pause = self.parts().sender.step()
-                self.follow_settings()
+                # A newer policy than the first is noticed when it is looked for, every few seconds.
+                if not self.knows_policy:
+                    self.follow_settings()
             except NOT_NOW:
                 pause = DISK_SECONDS
             self._step_at = now + pause

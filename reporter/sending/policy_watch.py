@@ -49,9 +49,8 @@ class PolicyWatch:
         """Nothing is to be sent before it was asked for."""
         self._due = self._monotonic()
 
-    def applied(self, version: int | None) -> None:
+    def applied(self, version: int | None, known: Policy | None) -> None:
         """The gate has applied a policy of this version; another one than is known is asked for at once."""
-        known = self.policy
         if version is not None and known is not None and known.version != version:
             self._due = min(self._due, self._monotonic() + self._random.uniform(0, SPREAD_SECONDS))
 

@@ -130,7 +130,8 @@ class Sender:
         if watch.is_due:
             self._outcome = WENT_ON
             return self._ask_for_policy(transport, watch, settings)
-        batch = self._batch(settings, watch.policy)
+        policy = watch.policy
+        batch = self._batch(settings, policy)
         if not batch:
             self.hang_up()
             self.pace.found_nothing()
@@ -139,7 +140,7 @@ class Sender:
         self.pace.found()
         if self.pace.seconds() <= 0:
             self._outcome = WENT_ON
-            self._send(transport, batch, settings, watch)
+            watch.applied(self._send(transport, batch, settings, policy or LEAST), policy)
         return self.pace.seconds()
 
     def _as_set(self, settings: Settings) -> tuple[Transport, PolicyWatch]:
@@ -208,26 +209,26 @@ class Sender:
             limit_reports=self.pace.most_reports,
         )
 
-    def _send(self, transport: Transport, batch: Sequence[Waiting], settings: Settings, watch: PolicyWatch) -> None:
-        policy = watch.policy or LEAST
+    def _send(self, transport: Transport, batch: Sequence[Waiting], settings: Settings, policy: Policy) -> int | None:
+        """Send a batch and do as the answer says; the version of the policy that the gate applied, if it says so."""
         reports = {one.queued.report for one in batch}
         posted = body(batch, {report: self._identifiers(report, settings, policy) for report in reports})
         if posted.unsendable:
             self._queue.give_up_damaged(posted.unsendable)
         if not posted.waiting:
-            return
+            return None
         try:
             answer = transport.exchange("POST", PATH, {**posted.headers, **BRIEFLY}, posted.content)
         except NoAnswer as failure:
             self._failed(failure)
-            return
+            return None
         decision = decide(answer, len(posted.waiting))
         self._queue.settle(posted.waiting, decision.verdicts, uploaded=len(posted.content))
         self._follow(decision, len(posted.waiting))
-        watch.applied(decision.policy_version)
         self._note(status=answer.status, reason=decision.reason, policy_version=decision.policy_version)
         if isinstance(decision.then, GoOn):
             self._expire(answer, policy)
+        return decision.policy_version
 
     def _identifiers(self, report: str, settings: Settings, policy: Policy) -> Mapping[str, str]:
         if not policy.takes(report):

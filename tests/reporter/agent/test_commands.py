@@ -293,7 +293,7 @@ def test_show_a_sample(ready: Place) -> None:
     """`--sample` shows a made-up report of this device where nothing waits, and puts nothing into the queue."""
     assert "nothing waits" in ready.type("show").err
     (shown,) = ready.type("show", "--sample", "--check", "--json").document
-    assert (shown["report"], shown["checked"]["outcome"]) == ("route_window", "accepted")
+    assert (shown["report"], shown["tier"], shown["checked"]["outcome"]) == ("route_window", "managed", "accepted")
     assert queue_of(ready).depth().reports == 0
 
 
