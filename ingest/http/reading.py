@@ -14,6 +14,7 @@ from ingest.body import MAX_BODY
 from ingest.problems import Reason, Rejected
 
 LAST_LOOK_SECONDS = 0.05
+"""Time for some turns of the loop: what lies in the socket is read in several pieces."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 

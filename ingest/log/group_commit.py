@@ -146,14 +146,14 @@ class GroupCommit:
         self._begin()
 
     def _look_once_more(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(LAST_LOOK_SECONDS, self._expire)
-
-    def _expire(self) -> None:
-        """Answers whoever is past the deadline, and comes back when the next one is."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        _fail(_late(self._writing, now), InDoubt("the log did not confirm in time"))
-        _fail(_late(self._pending, now), LogUnavailable("the log did not get to these entries in time"))
+        self._timer = loop.call_later(LAST_LOOK_SECONDS, self._expire, loop.time())
+
+    def _expire(self, moment: float) -> None:
+        """Answers whoever was past the deadline at that moment, and comes back when the next one is."""
+        loop = asyncio.get_running_loop()
+        _fail(_late(self._writing, moment), InDoubt("the log did not confirm in time"))
+        _fail(_late(self._pending, moment), LogUnavailable("the log did not get to these entries in time"))
         # Whoever was answered must not count against the bounds.
         self._set_pending([waiting for waiting in self._pending if not waiting.answer.done()])
         open_deadlines = [w.deadline for w in (*self._writing, *self._pending) if not w.answer.done()]
@@ -165,8 +165,8 @@ class GroupCommit:
         self._pending_bytes = sum(waiting.value_bytes for waiting in pending)
 
 
-def _late(calls: Sequence[Waiting], now: float) -> list[Waiting]:
-    return [waiting for waiting in calls if waiting.deadline <= now]
+def _late(calls: Sequence[Waiting], moment: float) -> list[Waiting]:
+    return [waiting for waiting in calls if waiting.deadline <= moment]
 
 
 def _fail(calls: Sequence[Waiting], error: BaseException) -> None:

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from ingest.log import LogUnavailable
-from ingest.log.group_commit import LAST_LOOK_SECONDS, AppendLimits
+from ingest.log.group_commit import AppendLimits
 from ingest.log.kafka.client import APPLY
 from ingest.log.kafka.partition import Call, Load, Part, PartitionWriter, Piece
 from ingest.log.kafka.producer import MAX_BATCH_BYTES, Producer
@@ -71,8 +71,7 @@ class Appender:
         self._load.take(entries)
         call = Call(entries, loop.create_future())
         parts: Sequence[Queued] | None = None
-        # At a second look: a process that stood still wakes up to its timers first, and hears of brokers afterwards.
-        timer = loop.call_at(deadline, loop.call_later, LAST_LOOK_SECONDS, call.expire)
+        timer = loop.call_at(deadline, call.expire)
         self._unanswered.add(call.answer)
         try:
             if not self._counts.keys() >= (topics := {entry.topic for entry in entries}):

@@ -202,12 +202,11 @@ class KeepsTickets(Gate):
 class RefusesWhatItWrites(GroupCommit):
     """Says that nothing was stored of what is being written when its time is over."""
 
-    def _expire(self) -> None:
-        now = asyncio.get_running_loop().time()
+    def _expire(self, moment: float) -> None:
         for waiting in self._writing:
-            if waiting.deadline <= now and not waiting.answer.done():
+            if waiting.deadline <= moment and not waiting.answer.done():
                 waiting.answer.set_exception(LogUnavailable("broken on purpose"))
-        super()._expire()
+        super()._expire(moment)
 
 
 def refuse_what_is_at_large(call: Call) -> None:
