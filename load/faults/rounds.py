@@ -8,7 +8,7 @@ Rules held here:
   processes are real. So a round that failed is played again with the same faults, and may fail in another moment;
 * nothing is forgiven for a fault: after it every report that a client still wants to be rid of has to be taken, the
   follower has to catch up, and every invariant has to hold for all that was ever posted to this directory;
-* a limit of seconds is put off where the whole machine stood still, and by as much (`standstill.py`);
+* limits of a few seconds that a gate has to keep are put off by as long as this process stood still (`standstill.py`);
 * memory: a drained process holds little more than a young one (`memory.py`).
 """
 

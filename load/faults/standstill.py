@@ -1,7 +1,7 @@
 """How long the machine stood still: a limit in seconds says nothing of a gate that nobody ran meanwhile.
 
-A virtual machine may get no time from its host for seconds, and with it no process of a run does. This process notices
-by a thread that sleeps a tenth of a second again and again, and oversleeps.
+A virtual machine may get no time from its host for seconds, and with it no process of a run does. What is seen of it is
+how long this process stood still: a thread sleeps a tenth of a second again and again, and oversleeps.
 """
 
 import threading

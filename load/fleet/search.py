@@ -173,12 +173,17 @@ def files_under(directory: Path) -> dict[Path, bytes]:
     Who runs there may rename what is listed before it is read: a broker of Kafka does every five seconds. Then it is
     listed again, under the name that lasts: a file that was passed over would not be searched.
     """
+    listed = _listed(directory)
     for _ in range(LISTINGS):
-        listed = sorted(Path(root, name) for root, inner, files in os.walk(directory) for name in (*inner, *files))
         found = {file: content for file in listed if (content := _content(file)) is not None}
-        if all(map(os.path.lexists, listed)):
+        before, listed = listed, _listed(directory)
+        if listed == before:
             return found
     raise FileNotFoundError(f"files under {directory} vanish while they are read, time and again")
+
+
+def _listed(directory: Path) -> list[Path]:
+    return sorted(Path(root, name) for root, inner, files in os.walk(directory) for name in (*inner, *files))
 
 
 def _content(file: Path) -> bytes | None:
