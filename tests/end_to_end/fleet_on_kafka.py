@@ -67,7 +67,8 @@ class FleetRun:
     def is_stored(self, told: Counter[T], found: Counter[T]) -> bool:
         """Whether all that got a 202 was found, and nothing else: what had to be sent again may be there twice."""
         again = found - told
-        may_be_again = self.account.resent * LARGEST_BATCH
+        told_why = sum(number for (_, why), number in self.account.turned_away.items() if why != "in_doubt")
+        may_be_again = max(self.account.resent - told_why, 0) * LARGEST_BATCH
         return found >= told and again.keys() <= told.keys() and again.total() <= may_be_again
 
     @property

@@ -104,6 +104,7 @@ def test_stopped_while_the_broker_hangs(tmp_path: Path, settings: dict[str, Any]
                 waiting = posting.submit(gate.post, "managed", "health_window", report(2))
                 _under_way(gate)
                 gate.stop(signal.SIGTERM)
+                assert not gate.events("stop_given_up")
                 assert gate.seconds_to_stop() < STOP_SECONDS
                 assert waiting.result().status == 503
         finally:

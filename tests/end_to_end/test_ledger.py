@@ -139,6 +139,7 @@ def test_a_series_has_no_gap_and_an_end(ended: tuple[RunningGate, Ledger]) -> No
     assert [record["final"] for record in found] == [False] * (len(found) - 1) + [True]
 
 
+@pytest.mark.faults
 def test_a_killed_gate_leaves_a_series_without_an_end(tmp_path: Path) -> None:
     """The series of a gate that was killed has no final record, and the next gate begins one of its own."""
     tiers = tier_files(tmp_path / "tiers")
@@ -159,6 +160,7 @@ def unknown_spans(gate: RunningGate) -> int:
     return sum(row["unknown_spans"] for row in rows)
 
 
+@pytest.mark.faults
 def test_what_a_killed_gate_took_along_is_shown_as_one_gap(tmp_path: Path) -> None:
     """A3 shows a killed gate's end once the gate after it has told of two minutes, and a stopped one's never."""
     tiers, ahead = tier_files(tmp_path / "tiers"), tmp_path / "ahead"

@@ -33,6 +33,7 @@ def measured(*parts: str, folder: Path) -> Any:
     if ran.returncode == 1 and TURNED_AWAY in ran.stderr:
         # An append has only so many seconds: after a machine stood still for longer, a gate is right to turn somebody
         # away, and the bench is right to take no figures from such a run. What is asked here needs one without.
+        print(ran.stderr.decode())
         ran = run()
     assert ran.returncode == 0, ran.stderr.decode()
     assert list(folder.iterdir()) == []

@@ -136,6 +136,7 @@ def test_does_not_start(kafka: Cluster) -> None:
         pytest.param(signal.SIGINT, "running", id="interrupted"),
     ],
 )
+@pytest.mark.faults
 def test_ends_with_its_owner(tmp_path: Path, state: str, number: signal.Signals) -> None:
     """However the process that started a broker ends, the broker ends as well, hung or not."""
     command = [sys.executable, "-c", OWNER, str(tmp_path), state]

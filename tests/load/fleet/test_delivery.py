@@ -212,6 +212,7 @@ def test_bad_url_is_refused(url: str) -> None:
         address_of(url)
 
 
+@pytest.mark.faults
 async def test_killed_gate_loses_no_report(tmp_path: Path) -> None:
     """A gate that is killed in the middle and started again has every report that the account calls accepted."""
     tiers = tier_files(tmp_path / "tiers")

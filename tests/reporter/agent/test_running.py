@@ -143,6 +143,7 @@ def test_a_second_signal_cuts_nothing_off(place: Place) -> None:
     assert queued_tasks(place) == 4
 
 
+@pytest.mark.faults
 def test_killed(place: Place) -> None:
     """A window that was open when the agent was killed is counted as lost by the next, which takes the place over."""
     keep_away_from_a_border(seconds=10)

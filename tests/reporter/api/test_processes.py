@@ -114,6 +114,7 @@ def test_every_task_is_counted_once(tmp_path: Path, then: str, tasks: int) -> No
     )
 
 
+@pytest.mark.faults
 def test_a_process_that_is_killed(tmp_path: Path) -> None:
     """The window of a process that was killed is counted as lost by whoever comes next."""
     keep_away_from_a_border(seconds=10)
