@@ -25,6 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has them
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from tests.real_kafka import missing, own_cluster
+from tests.running_gate import eventually
 
 ANY_TIME = {"message.timestamp.after.max.ms": str(2**63 - 1), "retention.ms": "-1"}
 """Unless its topic is told otherwise a broker refuses what is an hour ahead of its clock, and deletes what is old."""
@@ -160,7 +161,4 @@ def _partitions(admin: AdminClient) -> dict[str, int]:
 
 
 def _shown(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"the brokers do not show {what}"
-        time.sleep(PAUSE_SECONDS)
+    eventually(condition, f"the brokers show {what}", seconds=SECONDS)

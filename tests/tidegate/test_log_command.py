@@ -21,13 +21,13 @@ from ingest.telemetry.outcomes import OUTCOMES_FINGERPRINT, Outcomes, encode_out
 from load.reports import encode, make_report
 from schemas.catalogue import load_catalogue
 from schemas.framing import single_object
+from tests.end_to_end.reports import HOUR_MS
 from tests.running_gate import PATIENCE_SECONDS, RunningGate, eventually, running_gate, tier_files
 from tidegate.cli import main
 from tidegate.cli.log_values import Decoder
 from tidegate.settings import LOG_DIRECTORY
 
 CATALOGUE = load_catalogue()
-HOUR_MS = 3_600_000
 
 
 @pytest.fixture
